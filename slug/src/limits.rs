@@ -1,0 +1,196 @@
+//! The one table of limits. Everything that can grow (a buffer, a queue, a table, a wait) is bounded by a
+//! field here; the defaults are Heroku's where Heroku has one. Operators override single fields with
+//! `WPAAS_LIMIT_<FIELD>` in the environment of `wpaas serve` ([`Limits::from_env`]).
+
+use std::time::Duration;
+
+/// Declares the table: one place for name, unit, default and reason of each limit.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
+        /// Every limit of the system; the unit is in the name.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The names of all limits, for documentation and error messages.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+            fn field(&mut self, name: &str) -> Option<&mut u64> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    // -- source and slug
+    /// Compressed source upload.
+    source_upload_bytes = 512 * MIB;
+    /// Unpacked source tree (Heroku: checkout at most 1 GB).
+    source_bytes = 1024 * MIB;
+    /// Files in a source tree or a slug.
+    source_files = 100_000;
+    /// All blobs of a slug (Heroku: 500 MB).
+    slug_bytes = 500 * MIB;
+    /// A slug's manifest or config document.
+    manifest_bytes = 32 * MIB;
+    /// One Wasm component.
+    component_bytes = 128 * MIB;
+    /// Process types in a Procfile.
+    process_types = 50;
+
+    // -- builds
+    /// A whole build (Heroku: 15 minutes).
+    build_ms = 15 * 60_000;
+    /// A stack's recipe or a toolchain's installation, once per machine.
+    toolchain_ms = 30 * 60_000;
+    /// Address space of one build command's process.
+    build_memory_bytes = 8 * 1024 * MIB;
+    /// Output kept of one build.
+    build_output_bytes = 8 * MIB;
+    /// Builds that run at the same time; further ones wait.
+    concurrent_builds = 2;
+    /// Builds of one app that wait their turn; further ones are refused.
+    queued_builds_per_app = 20;
+    /// Compiling one component to machine code, wall time.
+    compile_ms = 180_000;
+    /// Address space of the compiler's process.
+    compile_memory_bytes = 8 * 1024 * MIB;
+
+    // -- apps
+    /// Names and values of all config vars together (Heroku: 64 KB).
+    config_vars_bytes = 64 * KIB;
+    /// Custom domains of an app (Heroku: 1,000).
+    domains_per_app = 1_000;
+    /// Apps on one platform.
+    apps = 100_000;
+    /// Dynos of one process type.
+    dynos_per_process_type = 100;
+    /// JSON body of an API request.
+    api_body_bytes = MIB;
+
+    // -- dynos
+    /// Linear memory of one dyno (Heroku: 512 MB), then R15.
+    dyno_memory_bytes = 512 * MIB;
+    /// Instances a node keeps at once over all apps.
+    dynos_per_node = 1_000;
+    /// Table elements of one dyno.
+    dyno_table_elements = 1_000_000;
+    /// Core instances inside one component instance.
+    dyno_core_instances = 100;
+    /// Host resource handles (bodies, streams, pollables, descriptors) one dyno may hold.
+    dyno_handles = 10_000;
+    /// Files written to a dyno's `/tmp`.
+    dyno_tmp_bytes = 64 * MIB;
+    /// Epoch tick: how often a running guest can be interrupted.
+    epoch_tick_ms = 10;
+    /// Time for a web process to listen on `$PORT` (Heroku: 60 s), then R10.
+    boot_ms = 60_000;
+    /// Requests served by one instance before it is replaced. The JS engine grows by some 9 KB a request
+    /// that it does not give back, so this bounds it to tens of megabytes.
+    requests_per_instance = 2_000;
+    /// An instance without a request for this long is dropped.
+    instance_idle_ms = 60_000;
+    /// Requests that wait for a dyno of one process type, then H11.
+    queued_requests = 1_000;
+    /// A guest may go on this long after its response was sent.
+    after_response_ms = 30_000;
+    /// Time for requests in flight to finish when their release is replaced or the node stops.
+    drain_ms = 30_000;
+
+    // -- router
+    /// First byte of the response (Heroku: 30 s), then H12.
+    first_byte_ms = 30_000;
+    /// Between two bytes of a body, either way (Heroku: 55 s), then H15.
+    idle_ms = 55_000;
+    /// A request's whole header section.
+    request_header_bytes = 64 * KIB;
+    /// Header fields of a request.
+    request_headers = 200;
+    /// Time to send a request's header section.
+    request_header_ms = 30_000;
+    /// Client connections of one node.
+    connections = 20_000;
+    /// One chunk between guest and client.
+    body_chunk_bytes = MIB;
+    /// Streams of one HTTP/2 connection.
+    h2_streams = 250;
+
+    // -- logs
+    /// One log line (Heroku: 10,000 bytes); longer ones are cut into several.
+    log_line_bytes = 10_000;
+    /// Lines kept per app (Heroku: 1,500).
+    log_history_lines = 1_500;
+    /// Lines between the request path and logplex; further ones are dropped and counted (L10).
+    log_queue_lines = 10_000;
+    /// Lines buffered for one reader of a tail; a slower reader loses lines (L10).
+    log_tail_lines = 1_024;
+    /// Readers of tails at the same time.
+    log_tails = 1_000;
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// A `WPAAS_LIMIT_…` variable that names no limit or has no number.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    /// The name after the prefix is not a limit.
+    #[error("{0} names no limit; see the table of limits in docs/limits.md")]
+    Unknown(String),
+    /// The value is not a whole number.
+    #[error("{0}={1:?} is not a whole number (the unit is in the name)")]
+    NotANumber(String, String),
+}
+
+impl Limits {
+    /// The defaults with every `WPAAS_LIMIT_<FIELD>` of `vars` applied.
+    pub fn from_env(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, EnvError> {
+        let mut limits = Self::default();
+        for (key, value) in vars {
+            let Some(name) = key.strip_prefix("WPAAS_LIMIT_") else { continue };
+            let Some(field) = limits.field(&name.to_ascii_lowercase()) else {
+                return Err(EnvError::Unknown(key));
+            };
+            *field = value.parse().map_err(|_| EnvError::NotANumber(key, value))?;
+        }
+        Ok(limits)
+    }
+
+    /// A limit in milliseconds as a duration: `Limits::ms(limits.boot_ms)`.
+    pub const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// A limit in bytes or items as a `usize`.
+    pub fn size(limit: u64) -> usize {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_overrides_single_fields() {
+        let vars =
+            [("WPAAS_LIMIT_BOOT_MS".to_owned(), "250".to_owned()), ("HOME".into(), "x".into())];
+        let limits = Limits::from_env(vars).unwrap();
+        assert_eq!(limits, Limits { boot_ms: 250, ..Limits::default() });
+        for (key, value) in [("WPAAS_LIMIT_NOPE", "1"), ("WPAAS_LIMIT_BOOT_MS", "soon")] {
+            assert!(Limits::from_env([(key.to_owned(), value.to_owned())]).is_err());
+        }
+    }
+}
