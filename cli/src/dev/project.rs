@@ -1,0 +1,164 @@
+//! The directory that `wpaas dev` serves: its copy, its builds, its releases.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use uuid::Uuid;
+use wpaas_builder::{Builder, Output, Request, source};
+use wpaas_runtime::Node;
+use wpaas_slug::{
+    Digest, Limits, Store,
+    feed::{AppSpec, Change, NodeLink as _, ReleaseSpec, Scale},
+};
+
+use super::watch::Watch;
+
+/// What a build led to.
+pub(super) enum Outcome {
+    /// Code and config vars are what they were.
+    Unchanged,
+    /// This version serves now.
+    Released(u64),
+}
+
+/// A project under development.
+pub(super) struct Project {
+    directory: PathBuf,
+    scratch: PathBuf,
+    builder: Builder,
+    limits: Limits,
+    node: Node,
+    watch: Arc<Watch>,
+    id: Uuid,
+    current: Option<ReleaseSpec>,
+}
+
+impl Project {
+    /// Opens `directory`; builds happen in a copy under `cache`, so nothing is written to the project.
+    pub(super) fn open(
+        directory: &Path,
+        cache: &Path,
+        store: Store,
+        limits: Limits,
+        node: Node,
+        watch: Arc<Watch>,
+    ) -> anyhow::Result<Self> {
+        let directory = directory.canonicalize().context("no such directory")?;
+        if !directory.is_dir() {
+            anyhow::bail!("it is not a directory");
+        }
+        let name = Digest::of(directory.as_os_str().as_encoded_bytes()).short();
+        let scratch = cache.join("dev/projects").join(name);
+        std::fs::create_dir_all(&scratch)
+            .with_context(|| format!("cannot create {}", scratch.display()))?;
+        let builder = Builder::new(wpaas_builder::Options {
+            cache_dir: cache.to_owned(),
+            store,
+            limits: limits.clone(),
+            hidden: vec![crate::dirs::config()?],
+        })?;
+        Ok(Self {
+            directory,
+            scratch,
+            builder,
+            limits,
+            node,
+            watch,
+            id: Uuid::new_v4(),
+            current: None,
+        })
+    }
+
+    /// The project's directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Copies, builds and releases what is in the directory now.
+    pub(super) async fn build(&mut self) -> anyhow::Result<Outcome> {
+        // Watching comes before reading, so that a file saved in between is noticed.
+        self.watch.set(self.directories()?)?;
+        let source = self.scratch.join("source");
+        source::copy(&self.directory, &source, &self.limits)?;
+        let config = self.config()?;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let verbose = self.current.is_none();
+        let output = Output::new({
+            let lines = Arc::clone(&lines);
+            move |line: &str| {
+                if verbose {
+                    eprintln!("{line}");
+                } else {
+                    lines.lock().push(line.to_owned());
+                }
+            }
+        });
+        let request = Request {
+            source,
+            cache: self.scratch.join("cache"),
+            env: config.clone(),
+            buildpack_url: None,
+            output,
+        };
+        let built = self.builder.build(request).await.inspect_err(|_| {
+            // Rebuilds are quiet unless they fail.
+            for line in lines.lock().drain(..) {
+                eprintln!("{line}");
+            }
+        })?;
+        let slug = built.slug.digest;
+        if self.current.as_ref().is_some_and(|now| now.slug == slug && now.config == config) {
+            return Ok(Outcome::Unchanged);
+        }
+        if let Some(stack) = built.stack {
+            let change = Change::Stack { name: stack.name, component: stack.component };
+            self.node.apply(change).await?;
+        }
+        let version = self.current.as_ref().map_or(1, |release| release.version + 1);
+        let release = ReleaseSpec { id: Uuid::new_v4(), version, slug, config };
+        let web = Scale { min: 0, max: 20 };
+        let app = AppSpec {
+            id: self.id,
+            name: "dev".into(),
+            domains: Vec::new(),
+            maintenance: false,
+            release: Some(release.clone()),
+            formation: BTreeMap::from([("web".into(), web)]),
+        };
+        self.node.apply(Change::App(Arc::new(app))).await?;
+        self.current = Some(release);
+        Ok(Outcome::Released(version))
+    }
+
+    /// The directories whose files are the app's source, and the project itself for `.env`.
+    fn directories(&self) -> anyhow::Result<BTreeSet<PathBuf>> {
+        let mut directories = BTreeSet::from([self.directory.clone()]);
+        for file in source::files(&self.directory, &self.limits)? {
+            directories.extend(file.ancestors().skip(1).map(|above| self.directory.join(above)));
+        }
+        Ok(directories)
+    }
+
+    /// Config vars from `.env`.
+    fn config(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let path = self.directory.join(".env");
+        let mut config = BTreeMap::new();
+        match dotenvy::from_path_iter(&path) {
+            Ok(pairs) => {
+                for pair in pairs {
+                    let (key, value) =
+                        pair.with_context(|| format!("{} is malformed", path.display()))?;
+                    config.insert(key, value);
+                }
+            }
+            Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(path.display().to_string()),
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,238 @@
+//! `wpaas serve`: platform and node in one process.
+
+use std::{
+    fs::File,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
+use wpaas_builder::Builder;
+use wpaas_platform::{AppsUrl, Logplex, Platform};
+use wpaas_runtime::{Compiler, Node};
+use wpaas_slug::{Limits, Store};
+
+use crate::{credentials, dirs};
+
+/// Runs the platform and a node
+///
+/// Apps answer at http://APP.localhost:PORT; the API listens on its own address. State is SQLite and a
+/// local directory, or any S3-compatible bucket for slugs. The first start creates an owner and a token
+/// that the other commands on this machine find by themselves.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  $ wpaas serve
+  $ wpaas serve --data /var/lib/wpaas --http 0.0.0.0:80 --apps-domain apps.example.com
+  $ AWS_ENDPOINT_URL=http://127.0.0.1:9000 AWS_ALLOW_HTTP=true wpaas serve --store s3://slugs/prod
+
+Limits are set with WPAAS_LIMIT_<NAME> variables; docs/limits.md lists them.")]
+pub(crate) struct Args {
+    /// Where the database, builds and (without --store) slugs are kept [default: ~/.local/share/wpaas]
+    #[arg(long, env = "WPAAS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address that apps are served on
+    #[arg(long, env = "WPAAS_HTTP", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Address of the Platform API
+    #[arg(
+        long = "api",
+        env = "WPAAS_API_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:5080"
+    )]
+    api_address: SocketAddr,
+    /// Slug store: a directory, or s3://BUCKET/PREFIX with the usual AWS_* variables [default: DATA/store]
+    #[arg(long, env = "WPAAS_STORE", value_name = "URL")]
+    store: Option<String>,
+    /// Apps answer at NAME.DOMAIN
+    #[arg(long, env = "WPAAS_APPS_DOMAIN", value_name = "DOMAIN", default_value = "localhost")]
+    apps_domain: String,
+}
+
+/// Who owns this platform and the token that the command line uses, as kept in the data directory.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    email: String,
+    token: String,
+}
+
+/// Runs until SIGINT or SIGTERM, then drains.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let limits = Limits::from_env(std::env::vars())?;
+    let data = match args.data {
+        Some(directory) => directory,
+        None => dirs::data()?,
+    };
+    let data = private_directory(&data)?;
+    let _lock = lock(&data)?;
+    let http = bind(args.http, "apps", "--http ADDR:PORT").await?;
+    let api = bind(args.api_address, "the API", "--api ADDR:PORT").await?;
+    let api_url = format!("http://{}", reachable(api.local_addr()?));
+
+    let store = match &args.store {
+        Some(url) => Store::open(url)?,
+        None => Store::local(&data.join("store"))?,
+    };
+    let cache = dirs::cache()?;
+    let logplex = Logplex::new(&limits);
+    let node = Node::builder(store.clone(), data.join("node"))
+        .code_dir(cache.join("code"))
+        .limits(limits.clone())
+        .log_sink(Arc::new(logplex.clone()))
+        .compiler(compiler()?)
+        .apps_domain(&args.apps_domain)
+        .build()?;
+    let builder = Builder::new(wpaas_builder::Options {
+        cache_dir: cache,
+        store: store.clone(),
+        limits: limits.clone(),
+        hidden: vec![data.clone(), dirs::config()?],
+    })?;
+    let http_address = http.local_addr()?;
+    let platform = Platform::open(wpaas_platform::Options {
+        data_dir: data.clone(),
+        store,
+        builder,
+        node: Arc::new(node.clone()),
+        logplex,
+        limits,
+        apps_url: AppsUrl {
+            scheme: "http".into(),
+            domain: args.apps_domain.clone(),
+            port: http_address.port(),
+        },
+        api_url: api_url.clone(),
+    })
+    .await
+    .with_context(|| format!("cannot open the platform in {}", data.display()))?;
+    let owner = owner(&platform, &data).await?;
+    credentials::save(&api_url, &owner.email, &owner.token)?;
+    node.load(platform.snapshot().await?).await;
+
+    eprintln!("wpaas {}", env!("CARGO_PKG_VERSION"));
+    eprintln!("  apps   http://APP.{}:{}", args.apps_domain, http_address.port());
+    eprintln!("  api    {api_url}  (owner {})", owner.email);
+    eprintln!("  data   {}", data.display());
+    eprintln!("Deploy from another terminal with `wpaas deploy`; stop with Ctrl-C.");
+
+    serve_until_signal(node, http, api, platform.router()).await
+}
+
+/// Serves both listeners; on a signal both stop accepting and finish what is in flight.
+async fn serve_until_signal(
+    node: Node,
+    http: TcpListener,
+    api: TcpListener,
+    routes: axum::Router,
+) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let stopping = |mut stopped: watch::Receiver<bool>| async move {
+        // An error means that the sender is gone, which is a reason to stop as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let apps = tokio::spawn({
+        let stopping = stopping(stopped.clone());
+        async move { node.serve(http, stopping).await }
+    });
+    // Log tails and build output never end by themselves, so the API does not wait for its connections.
+    let api = tokio::spawn(async move {
+        tokio::select! {
+            result = async { axum::serve(api, routes).await } => result,
+            () = stopping(stopped) => Ok(()),
+        }
+    });
+    wait_for_signal().await?;
+    eprintln!("Stopping: requests in flight may finish (once more to stop at once)");
+    stop.send_replace(true);
+    tokio::select! {
+        results = async { tokio::try_join!(apps, api) } => {
+            let (apps, api) = results.context("server task")?;
+            apps?;
+            api?;
+        }
+        result = wait_for_signal() => result?,
+    }
+    Ok(())
+}
+
+/// Resolves at SIGINT or SIGTERM.
+pub(crate) async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// The compiler process: this program again, as `wpaas compile`.
+pub(crate) fn compiler() -> anyhow::Result<Compiler> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(Compiler::Process { program, args: vec!["compile".into()] })
+}
+
+/// Binds an address, or says which option picks another.
+pub(crate) async fn bind(
+    address: SocketAddr,
+    what: &str,
+    option: &str,
+) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{address} is in use by another program, so {what} cannot be served there; \
+             choose another with {option}"
+        ),
+        _ => anyhow::anyhow!("cannot listen on {address} for {what}: {error}"),
+    })
+}
+
+/// The address as a client on this machine writes it: a wildcard becomes loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    address
+}
+
+/// Creates `directory` readable by this user alone: it holds config vars and the owner's token.
+fn private_directory(directory: &Path) -> anyhow::Result<PathBuf> {
+    let context = || format!("cannot create the data directory {}", directory.display());
+    std::fs::create_dir_all(directory).with_context(context)?;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+        .with_context(context)?;
+    directory.canonicalize().with_context(context)
+}
+
+/// Keeps a second server off the same data.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let file = File::create(data.join("lock")).context("cannot create the lock file")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => bail!(
+            "another `wpaas serve` is running with {}; stop it, or choose another directory with --data",
+            data.display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).context("cannot lock the data directory")
+        }
+    }
+}
+
+/// The owner, created at the first start. The token is kept so that the command line finds it again after
+/// the API moved to another address.
+async fn owner(platform: &Platform, data: &Path) -> anyhow::Result<Owner> {
+    let path = data.join("owner.json");
+    if let Some(created) = platform.bootstrap().await? {
+        let owner = Owner { email: created.email, token: created.token };
+        credentials::write_private(&path, &serde_json::to_vec_pretty(&owner)?)?;
+        return Ok(owner);
+    }
+    let text = std::fs::read(&path).with_context(|| {
+        format!("{} is missing: restore it from a backup of the data directory", path.display())
+    })?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
+}

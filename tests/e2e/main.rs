@@ -1,0 +1,21 @@
+//! End-to-end tests: the real `wpaas` program, real HTTP, real toolchains. One binary, so that it is linked
+//! once; a module per feature.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod bad_input;
+mod deploy;
+mod dev;
+mod kill;
+mod ledger;
+mod releases;
+mod s3;
+mod steady_load;
