@@ -20,8 +20,9 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// The names of all limits, for documentation and error messages.
-            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+            /// Name, default and meaning of every limit, for documentation.
+            pub const TABLE: &[(&str, u64, &str)] =
+                &[$((stringify!($name), $default, concat!($($doc),+))),+];
 
             fn field(&mut self, name: &str) -> Option<&mut u64> {
                 match name {
@@ -79,6 +80,17 @@ limits! {
     dynos_per_process_type = 100;
     /// JSON body of an API request.
     api_body_bytes = MIB;
+    /// Requests of one account in an hour, refilled steadily. Heroku allows 4,500; blob uploads and polls of
+    /// builds come through the same API here, so there is room for those.
+    api_requests_per_hour = 100_000;
+    /// Items in one page of a list (Heroku: 1,000).
+    list_items = 1_000;
+    /// Items in one page when the request does not say (Heroku: 200).
+    list_items_default = 200;
+    /// How long the URL of an uploaded source works.
+    source_ttl_ms = 60 * 60_000;
+    /// Blobs held in memory on their way to the store; further uploads wait.
+    concurrent_blob_writes = 4;
 
     // -- dynos
     /// Linear memory of one dyno (Heroku: 512 MB), then R15.
@@ -127,6 +139,18 @@ limits! {
     /// Streams of one HTTP/2 connection.
     h2_streams = 250;
 
+    // -- commands
+    /// Time for the platform's API to accept a command's connection.
+    client_connect_ms = 5_000;
+    /// Time for the API to answer a command; a change is answered when it is live, which can take a compile.
+    client_response_ms = 5 * 60_000;
+    /// One answer of the API.
+    client_response_bytes = 32 * MIB;
+    /// Pages of a list that a command fetches.
+    client_pages = 1_000;
+    /// Blobs that `deploy --local` uploads at the same time.
+    client_uploads = 4;
+
     // -- logs
     /// One log line (Heroku: 10,000 bytes); longer ones are cut into several.
     log_line_bytes = 10_000;
@@ -138,6 +162,14 @@ limits! {
     log_tail_lines = 1_024;
     /// Readers of tails at the same time.
     log_tails = 1_000;
+    /// History of all apps together; the app that was silent longest loses its history first.
+    log_history_bytes = 256 * MIB;
+    /// Log sessions that were opened and have not expired.
+    log_sessions = 10_000;
+    /// How long the URL of a log session can be opened (Heroku: 5 minutes).
+    log_session_ttl_ms = 5 * 60_000;
+    /// Silence after which a tail sends a comment, so that proxies keep the connection.
+    log_keepalive_ms = 15_000;
 }
 
 const KIB: u64 = 1024;
@@ -182,6 +214,26 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Rewrites docs/limits.md with `UPDATE_DOCS=1 cargo test -p wpaas-slug limits`.
+    #[test]
+    fn the_documentation_lists_every_limit() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/limits.md");
+        let mut page = String::from(
+            "# Limits\n\n\
+             Everything that can grow is bounded. The unit is in the name. An operator overrides a limit with\n\
+             `WPAAS_LIMIT_<NAME>` in the environment of `wpaas serve` or `wpaas dev`, for example\n\
+             `WPAAS_LIMIT_BOOT_MS=30000`. This page is written by a test from `slug/src/limits.rs`.\n\n\
+             | limit | default | meaning |\n|---|---|---|\n",
+        );
+        for (name, default, meaning) in Limits::TABLE {
+            page.push_str(&format!("| `{name}` | {default} | {} |\n", meaning.trim()));
+        }
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), page, "run it with UPDATE_DOCS=1");
+    }
 
     #[test]
     fn environment_overrides_single_fields() {

@@ -1,0 +1,191 @@
+//! From a one-line change to new code answering.
+//!
+//! `wpaas deploy`: from the command's start to the first answer of the new code. `wpaas dev`: from the save
+//! to that. The peers do the least that a deployment without wpaas can do: `npm ci` in a fresh copy and a
+//! start of native Node.js, and `node --watch`.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use tokio::process::Command;
+
+use crate::{
+    app::{App, answers},
+    report,
+    wpaas::Running,
+};
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Changes measured for each way
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+}
+
+/// Measures all four ways, prints the table, keeps it, and fails when a target is missed.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let client = reqwest::Client::new();
+    eprintln!("wpaas deploy, {} rounds", args.rounds);
+    let (deploy, steps) = deploy(&client, args.rounds).await?;
+    eprintln!("wpaas dev, {} rounds", args.rounds);
+    let dev = dev(&client, args.rounds).await?;
+    eprintln!("npm ci && node, {} rounds", args.rounds);
+    let npm = npm_and_node(&client, args.rounds).await?;
+    eprintln!("node --watch, {} rounds", args.rounds);
+    let watch = node_watch(&client, args.rounds).await?;
+
+    let mut text = format!("{}\n\n", report::machine());
+    text.push_str(
+        "| way | median ms | worst ms | ratio to the peer | target |\n|---|---|---|---|---|\n",
+    );
+    let mut row = |name: &str, samples: &[Duration], peer: &[Duration], target: &str| {
+        let (median, worst) = (report::median_ms(samples), report::max_ms(samples));
+        let ratio = median / report::median_ms(peer);
+        let _ = writeln!(text, "| {name} | {median:.0} | {worst:.0} | {ratio:.2} | {target} |");
+    };
+    row("`wpaas deploy`, warm", &deploy, &npm, "2,000 ms");
+    row("peer: `npm ci` and `node server.js`", &npm, &npm, "");
+    row("`wpaas dev`, save to answer", &dev, &watch, "1,000 ms");
+    row("peer: `node --watch`", &watch, &watch, "");
+    text.push_str(
+        "\nShares of `wpaas deploy` (median of each step):\n\n| step | ms |\n|---|---|\n",
+    );
+    let mut named = 0.0;
+    for (name, samples) in &steps {
+        let median = report::median_ms(samples);
+        named += median;
+        let _ = writeln!(text, "| {name} | {median:.0} |");
+    }
+    let rest = report::median_ms(&deploy) - named;
+    let _ =
+        writeln!(text, "| the rest: start of the command, requests, first answer | {rest:.0} |");
+    println!("{text}");
+    report::keep("redeploy", &text)?;
+    ensure!(report::median_ms(&deploy) < 2_000.0, "`wpaas deploy` missed its target");
+    ensure!(report::median_ms(&dev) < 1_000.0, "`wpaas dev` missed its target");
+    Ok(())
+}
+
+/// Samples by step, in the order of the first report.
+type Steps = Vec<(String, Vec<Duration>)>;
+
+async fn deploy(client: &reqwest::Client, rounds: u32) -> anyhow::Result<(Vec<Duration>, Steps)> {
+    let app = App::new()?;
+    let arguments = ["serve", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"];
+    let server = Running::start(&arguments, "wpaas deploy").await?;
+    let apps = server.word_after("apps   http://")?;
+    let port = apps.rsplit(':').next().context("no port")?;
+    let url = format!("http://127.0.0.1:{port}/");
+    let api = server.word_after("api    ")?;
+    let mut samples = Vec::new();
+    let mut order = Vec::new();
+    let mut steps: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    // Round 0 installs, compiles and fills every cache.
+    for round in 0..=rounds {
+        let text = app.change(round)?;
+        let started = Instant::now();
+        let output = server
+            .command(&api)?
+            .args(["deploy", "-a", "bench", "--json"])
+            .arg(app.path())
+            .stderr(Stdio::inherit())
+            .output()
+            .await?;
+        ensure!(output.status.success(), "wpaas deploy failed");
+        answers(client, &url, "bench.localhost", &text).await?;
+        if round == 0 {
+            continue;
+        }
+        samples.push(started.elapsed());
+        let deployed: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        for step in deployed.get("steps").and_then(|steps| steps.as_array()).into_iter().flatten() {
+            let name = step.get("name").and_then(|name| name.as_str()).context("step's name")?;
+            let ms = step.get("ms").and_then(serde_json::Value::as_f64).context("step's ms")?;
+            if !steps.contains_key(name) {
+                order.push(name.to_owned());
+            }
+            let sample = Duration::from_secs_f64(ms / 1e3);
+            steps.entry(name.to_owned()).or_default().push(sample);
+        }
+    }
+    let steps =
+        order.into_iter().map(|name| (name.clone(), steps.remove(&name).unwrap_or_default()));
+    Ok((samples, steps.collect()))
+}
+
+async fn dev(client: &reqwest::Client, rounds: u32) -> anyhow::Result<Vec<Duration>> {
+    let app = App::new()?;
+    let directory = app.path().to_str().context("path")?;
+    let server = Running::start(&["dev", directory, "--port", "0"], "Serving ").await?;
+    let url = format!("{}/", server.word_after(" on ")?);
+    saves(client, &app, &url, rounds).await
+}
+
+async fn node_watch(client: &reqwest::Client, rounds: u32) -> anyhow::Result<Vec<Duration>> {
+    let app = App::new()?;
+    npm_ci(&app).await?;
+    let port = free_port()?;
+    let _node = node(&app, port, &["--watch", "server.js"])?;
+    saves(client, &app, &format!("http://127.0.0.1:{port}/"), rounds).await
+}
+
+/// From each save to its answer; round 0 waits for the server.
+async fn saves(
+    client: &reqwest::Client,
+    app: &App,
+    url: &str,
+    rounds: u32,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut samples = Vec::new();
+    for round in 0..=rounds {
+        let started = Instant::now();
+        let text = app.change(round)?;
+        answers(client, url, "localhost", &text).await?;
+        if round > 0 {
+            samples.push(started.elapsed());
+        }
+    }
+    Ok(samples)
+}
+
+async fn npm_and_node(client: &reqwest::Client, rounds: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut samples = Vec::new();
+    for round in 0..=rounds {
+        // A new release starts from a fresh checkout.
+        let app = App::new()?;
+        let text = app.change(round)?;
+        let port = free_port()?;
+        let started = Instant::now();
+        npm_ci(&app).await?;
+        let _node = node(&app, port, &["server.js"])?;
+        answers(client, &format!("http://127.0.0.1:{port}/"), "localhost", &text).await?;
+        if round > 0 {
+            samples.push(started.elapsed());
+        }
+    }
+    Ok(samples)
+}
+
+async fn npm_ci(app: &App) -> anyhow::Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--silent", "--prefer-offline", "--no-audit", "--no-fund"]);
+    let status = npm.current_dir(app.path()).stdout(Stdio::null()).status().await?;
+    ensure!(status.success(), "npm ci failed");
+    Ok(())
+}
+
+fn node(app: &App, port: u16, arguments: &[&str]) -> anyhow::Result<tokio::process::Child> {
+    let mut node = Command::new("node");
+    node.args(arguments).env("PORT", port.to_string()).current_dir(app.path());
+    Ok(node.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?)
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,63 @@
+//! Tables for people, and bench/RESULTS.md.
+
+use std::{fmt::Write as _, time::Duration};
+
+use anyhow::Context as _;
+
+use crate::app::checkout;
+
+/// The middle of the samples, in milliseconds.
+pub(crate) fn median_ms(samples: &[Duration]) -> f64 {
+    let mut sorted: Vec<f64> = samples.iter().map(|sample| sample.as_secs_f64() * 1e3).collect();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
+    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN);
+    f64::midpoint(upper, lower)
+}
+
+/// The largest of the samples, in milliseconds.
+pub(crate) fn max_ms(samples: &[Duration]) -> f64 {
+    samples.iter().max().map_or(f64::NAN, |sample| sample.as_secs_f64() * 1e3)
+}
+
+/// One line on machine and versions.
+pub(crate) fn machine() -> String {
+    let run = |program: &str, argument: &str| {
+        let output = std::process::Command::new(program).arg(argument).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        text.lines().next().map(str::to_owned)
+    };
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("CPU");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let mut line = format!("{cores} × {cpu}");
+    for (program, argument) in [("uname", "-sr"), ("node", "--version"), ("npm", "--version")] {
+        if let Some(version) = run(program, argument) {
+            let _ = write!(
+                line,
+                ", {}{version}",
+                if program == "uname" { String::new() } else { format!("{program} ") }
+            );
+        }
+    }
+    let date = jiff::Zoned::now().strftime("%Y-%m-%d");
+    format!("{date}, wpaas {}, {line}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Replaces the section `## TITLE` of bench/RESULTS.md, or appends it.
+pub(crate) fn keep(title: &str, body: &str) -> anyhow::Result<()> {
+    let path = checkout().join("bench/RESULTS.md");
+    let old = std::fs::read_to_string(&path).unwrap_or_else(|_| {
+        "# Results\n\nThe last run of each benchmark, written by `bench/run.sh`.\n".into()
+    });
+    let heading = format!("\n## {title}\n");
+    let (before, after) = match old.split_once(&heading) {
+        Some((before, rest)) => {
+            let next = rest.find("\n## ").and_then(|at| rest.get(at..)).unwrap_or("");
+            (before.to_owned(), next.to_owned())
+        }
+        None => (old, String::new()),
+    };
+    let text = format!("{before}{heading}\n{}\n{after}", body.trim());
+    std::fs::write(&path, text).with_context(|| path.display().to_string())
+}

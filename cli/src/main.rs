@@ -1,0 +1,38 @@
+//! The `wpaas` command: Heroku's way of working on WebAssembly dynos.
+//!
+//! `serve` and `dev` run the platform and the node in this process; every other command is a client of the
+//! Platform API.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that cannot go on should fail where it stands"
+    )
+)]
+
+mod api;
+mod app_context;
+mod cli;
+mod commands;
+mod compile;
+mod credentials;
+mod dev;
+mod dirs;
+mod exit;
+mod output;
+mod progress;
+mod serve;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command = cli::Cli::parse().command;
+    exit::report(command.run())
+}

@@ -1,0 +1,165 @@
+//! Accounts and tokens. A token is 32 random bytes; the database holds its SHA-256 only, and is looked up by
+//! that hash, so neither a copy of the database nor the time of a comparison gives a token away.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use rand::TryRngCore;
+use sha2::{Digest as _, Sha256};
+use sqlx::AnyConnection;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{Error, db};
+
+/// Who makes a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// The account's id.
+    pub(crate) id: Uuid,
+    /// The account's e-mail address, which is its name.
+    pub(crate) email: String,
+    /// When the account was made.
+    pub(crate) created_at: String,
+}
+
+/// An account with a token, shown once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The account's name.
+    pub email: String,
+    /// The API token. Only its hash is stored, so this is the only time it can be seen.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owner").field("email", &self.email).field("token", &"…").finish()
+    }
+}
+
+/// The first account's name.
+pub(crate) const FIRST_OWNER: &str = "owner@wpaas.localhost";
+
+/// 256 bits from the operating system, as hex digits: unguessable, and fit for URLs.
+pub(crate) fn secret() -> Result<String, Error> {
+    let mut bytes = [0; 32];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|error| Error::Io {
+        context: "random numbers of the operating system".into(),
+        source: std::io::Error::other(error),
+    })?;
+    Ok(hex::encode(bytes))
+}
+
+/// What is stored of a secret.
+pub(crate) fn digest(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret))
+}
+
+/// Makes an account.
+pub(crate) async fn create_user(db: &mut AnyConnection, email: &str) -> Result<User, Error> {
+    let user = User { id: db::new_id(), email: email.into(), created_at: db::now() };
+    sqlx::query("INSERT INTO users (id, email, created_at, updated_at) VALUES ($1, $2, $3, $3)")
+        .bind(user.id.to_string())
+        .bind(email.to_owned())
+        .bind(user.created_at.clone())
+        .execute(db)
+        .await?;
+    Ok(user)
+}
+
+/// Makes a token for an account.
+pub(crate) async fn create_token(
+    db: &mut AnyConnection,
+    user: &User,
+    description: &str,
+    expires_at: Option<String>,
+) -> Result<String, Error> {
+    let token = format!("wpaas_{}", secret()?);
+    sqlx::query(
+        "INSERT INTO tokens (digest, user_id, description, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(digest(&token))
+    .bind(user.id.to_string())
+    .bind(description.to_owned())
+    .bind(db::now())
+    .bind(expires_at)
+    .execute(db)
+    .await?;
+    Ok(token)
+}
+
+/// The first account, if there is one.
+pub(crate) async fn first_user(db: &mut AnyConnection) -> Result<Option<User>, Error> {
+    let row: Option<(String, String, String)> =
+        sqlx::query_as("SELECT id, email, created_at FROM users ORDER BY id LIMIT 1")
+            .fetch_optional(db)
+            .await?;
+    row.map(user).transpose()
+}
+
+/// Whose token this is.
+pub(crate) async fn authenticate(db: &mut AnyConnection, token: &str) -> Result<User, Error> {
+    let row: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT users.id, users.email, users.created_at \
+         FROM tokens JOIN users ON users.id = tokens.user_id \
+         WHERE tokens.digest = $1 AND (tokens.expires_at IS NULL OR tokens.expires_at > $2)",
+    )
+    .bind(digest(token))
+    .bind(db::now())
+    .fetch_optional(db)
+    .await?;
+    user(row.ok_or(Error::Unauthorized)?)
+}
+
+fn user((id, email, created_at): (String, String, String)) -> Result<User, Error> {
+    Ok(User { id: db::id(&id)?, email, created_at })
+}
+
+/// Requests that each account has left: a bucket that refills steadily over an hour.
+pub(crate) struct RateLimit {
+    per_hour: u64,
+    buckets: Mutex<HashMap<Uuid, (f64, Instant)>>,
+}
+
+impl RateLimit {
+    pub(crate) fn new(per_hour: u64) -> Self {
+        Self { per_hour, buckets: Mutex::default() }
+    }
+
+    /// Takes one request from the account's bucket and says how many are left.
+    pub(crate) fn take(&self, account: Uuid) -> Result<u64, Error> {
+        let now = Instant::now();
+        let full = self.per_hour as f64;
+        let mut buckets = self.buckets.lock();
+        let (left, last) = buckets.entry(account).or_insert((full, now));
+        *left = (*left + now.duration_since(*last).as_secs_f64() * full / 3600.0).min(full);
+        *last = now;
+        if *left < 1.0 {
+            return Err(Error::RateLimited);
+        }
+        *left -= 1.0;
+        Ok(*left as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_run_out_and_come_back() {
+        let limit = RateLimit::new(3600);
+        let account = Uuid::nil();
+        for left in (0..3600).rev() {
+            assert_eq!(limit.take(account).unwrap(), left);
+        }
+        assert!(matches!(limit.take(account), Err(Error::RateLimited)));
+        assert!(limit.take(Uuid::max()).is_ok(), "accounts have a bucket each");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(limit.take(account).unwrap(), 1);
+    }
+}

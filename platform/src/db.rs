@@ -1,0 +1,154 @@
+//! The database: sqlx's `Any` pool, today on SQLite, with portable SQL and `$1` placeholders so that
+//! PostgreSQL can come without a second set of statements.
+//!
+//! SQLite runs in WAL mode with `synchronous=FULL`: what a request was told is committed survives a power
+//! cut. Writers take turns inside the process, because SQLite has one writer anyway and waiting on an async
+//! mutex is cheaper and fairer than its busy loop.
+
+use std::{
+    ops::{Deref, DerefMut},
+    path::Path,
+};
+
+use jiff::Timestamp;
+use sqlx::{
+    Any, AnyConnection, AnyPool, Executor, Transaction,
+    any::{AnyConnectOptions, AnyPoolOptions},
+    pool::PoolConnection,
+};
+use uuid::Uuid;
+
+use crate::Error;
+
+/// Readers that run side by side; each is a thread of SQLite's.
+const CONNECTIONS: u32 = 8;
+
+/// Applied to every new connection.
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;";
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The connection pool.
+pub(crate) struct Db {
+    pool: AnyPool,
+    writer: tokio::sync::Mutex<()>,
+}
+
+/// A write transaction. Rolled back unless [`Write::commit`] is called.
+pub(crate) struct Write<'a> {
+    transaction: Transaction<'static, Any>,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Db {
+    /// Opens the SQLite file, which is created, and brings its schema up to date.
+    pub(crate) async fn open(file: &Path) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let options = AnyConnectOptions { ..sqlite_url(file)?.parse()? };
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute(PRAGMAS).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self { pool, writer: tokio::sync::Mutex::new(()) })
+    }
+
+    /// A connection to read with.
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Any>, Error> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// A transaction that sees one state of the database however long it reads.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, Error> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// A transaction to write with.
+    pub(crate) async fn write(&self) -> Result<Write<'_>, Error> {
+        let turn = self.writer.lock().await;
+        // IMMEDIATE: a transaction that reads first and writes later could otherwise find its snapshot
+        // stale and fail without SQLite waiting.
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write { transaction, _turn: turn })
+    }
+
+    /// Closes all connections, which checkpoints the WAL.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Write<'_> {
+    /// Makes the changes durable.
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Deref for Write<'_> {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write<'_> {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+/// `sqlite:///path?mode=rwc`, with everything that means something in a URL escaped.
+fn sqlite_url(file: &Path) -> Result<String, Error> {
+    let text = file.to_str().ok_or_else(|| Error::DataDir {
+        path: file.into(),
+        reason: "its path is not UTF-8".into(),
+    })?;
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Ok(format!("sqlite://{escaped}?mode=rwc"))
+}
+
+/// The present, as the tables hold it.
+pub(crate) fn now() -> String {
+    at(Timestamp::now())
+}
+
+/// A moment, as the tables hold it.
+pub(crate) fn at(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+/// A new id. Version 7, so that the order of ids is the order of creation.
+pub(crate) fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// An id that a row holds.
+pub(crate) fn id(text: &str) -> Result<Uuid, Error> {
+    text.parse().map_err(|_| Error::Corrupt(format!("{text:?} is stored as an id and is none")))
+}
+
+/// A count or size for a BIGINT column. Limits keep every one far below the clamp.
+pub(crate) fn big(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A count or size from a BIGINT column; nothing that we store is negative.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,260 @@
+//! Releases: slug and config vars bound together, numbered, as entries of the ledger.
+
+use sqlx::AnyConnection;
+use uuid::Uuid;
+use wpaas_slug::{Digest, feed::ReleaseSpec};
+
+use crate::{
+    Error, Inner,
+    apps::{self, App},
+    auth::User,
+    builds, config, db, feed, formation,
+    ledger::{self, COLUMNS, Entry, Event, ReleaseEvent, SlugRef},
+    locks::AppLock,
+    page::{self, Key, Listed, Page},
+    slugs::{self, SlugRow},
+};
+
+/// A release, read from its ledger entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    pub(crate) id: Uuid,
+    pub(crate) app: Uuid,
+    pub(crate) version: u64,
+    pub(crate) user_id: String,
+    pub(crate) user_email: String,
+    pub(crate) created_at: String,
+    pub(crate) event: ReleaseEvent,
+    pub(crate) hash: String,
+    pub(crate) prev_hash: String,
+}
+
+impl TryFrom<Entry> for Release {
+    type Error = Error;
+
+    fn try_from(entry: Entry) -> Result<Self, Error> {
+        let Event::Release(event) = entry.event()? else {
+            return Err(Error::Corrupt(format!("{} is not a release", entry.label())));
+        };
+        let version = entry.version.ok_or_else(|| Error::Corrupt("a release without version".into()))?;
+        Ok(Self {
+            id: db::id(&entry.id)?,
+            app: db::id(&entry.app_id)?,
+            version: db::unsigned(version),
+            user_id: entry.actor_id,
+            user_email: entry.actor_email,
+            created_at: entry.created_at,
+            event,
+            hash: entry.hash,
+            prev_hash: entry.prev_hash,
+        })
+    }
+}
+
+/// The ledger's record of a release.
+pub(crate) fn event(slug: Option<SlugRef>, config: Digest, description: &str) -> Event {
+    Event::Release(ReleaseEvent { config, description: description.into(), rollback_of: None, slug })
+}
+
+/// The app's current release: the one with the highest version.
+pub(crate) async fn current(db: &mut AnyConnection, app: Uuid) -> Result<Release, Error> {
+    one(db, app, "version IS NOT NULL AND $2 = $2 ORDER BY version DESC LIMIT 1", "").await
+}
+
+/// The release with this version (`3`, `v3`) or id, or the `current` one.
+pub(crate) async fn find(db: &mut AnyConnection, app: Uuid, which: &str) -> Result<Release, Error> {
+    if which == "current" {
+        return current(db, app).await;
+    }
+    let digits = which.strip_prefix('v').unwrap_or(which);
+    if let Ok(version) = digits.parse::<u32>() {
+        return one(db, app, "version = CAST($2 AS BIGINT)", &version.to_string()).await;
+    }
+    one(db, app, "version IS NOT NULL AND id = $2", which).await
+}
+
+async fn one(
+    db: &mut AnyConnection,
+    app: Uuid,
+    condition: &'static str,
+    value: &str,
+) -> Result<Release, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND {condition}");
+    let entry: Option<Entry> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(app.to_string())
+        .bind(value.to_owned())
+        .fetch_optional(db)
+        .await?;
+    entry.ok_or(Error::NotFound("release"))?.try_into()
+}
+
+/// What lists of releases can be ordered by.
+pub(crate) const KEYS: &[Key] = &[Key::number("version", "version"), Key::text("id", "id")];
+
+/// One page of the app's releases.
+pub(crate) async fn list(
+    db: &mut AnyConnection,
+    app: Uuid,
+    page: &Page,
+) -> Result<Listed<Release>, Error> {
+    let base = format!("SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND version IS NOT NULL");
+    let listed: Listed<Entry> = page::select(db, base, app.to_string(), KEYS, page).await?;
+    listed.try_map(Release::try_from)
+}
+
+/// The slug of a release to be.
+pub(crate) enum Slug {
+    /// One that an earlier release has or that was uploaded.
+    Stored(SlugRef),
+    /// One that a build just made; its row is written with the release.
+    New(Box<SlugRow>),
+}
+
+/// A release to be.
+pub(crate) struct Draft {
+    pub(crate) slug: Option<Slug>,
+    pub(crate) config: config::Vars,
+    /// Heroku's words: `Deploy 1a2b3c4d`.
+    pub(crate) description: String,
+    pub(crate) rollback_of: Option<u64>,
+    /// What the app's log says before `Release vN created`.
+    pub(crate) said: String,
+    /// The build that this release completes.
+    pub(crate) build: Option<builds::Done>,
+}
+
+impl Inner {
+    /// Makes a release: the node prepares it, then it is committed, then the node switches to it. When this
+    /// returns, requests that arrive see it. On an error before the commit nothing has changed.
+    pub(crate) async fn release(
+        &self,
+        lock: &AppLock,
+        user: &User,
+        draft: Draft,
+    ) -> Result<Release, Error> {
+        let id = db::new_id();
+        let mut db = self.db.read().await?;
+        let app = apps::by_id(&mut db, lock.app).await?;
+        let last = current(&mut db, app.id).await?;
+        let row = match draft.slug {
+            None => None,
+            Some(Slug::New(row)) => Some((true, *row)),
+            Some(Slug::Stored(slug)) => {
+                Some((false, slugs::find(&mut db, app.id, &slug.id.to_string()).await?))
+            }
+        };
+        if let Some((_, slug)) = &row {
+            let mut spec = feed::bare_spec(&mut db, &app).await?;
+            spec.formation = formation::effective(&mut db, app.id, slug).await?;
+            spec.release = Some(ReleaseSpec {
+                id,
+                version: last.version + 1,
+                slug: slug.digest,
+                config: draft.config.clone(),
+            });
+            // No connection is held while the node fetches and compiles.
+            drop(db);
+            self.node.prepare(spec.into()).await.map_err(Error::Refused)?;
+        }
+        let mut write = self.db.write().await?;
+        let slug = match row {
+            Some((true, slug)) => {
+                slugs::insert(&mut write, &slug).await?;
+                Some(slug.reference())
+            }
+            Some((false, slug)) => Some(slug.reference()),
+            None => None,
+        };
+        let config = config::put(&mut write, app.id, &draft.config).await?;
+        let event = Event::Release(ReleaseEvent {
+            config,
+            description: draft.description,
+            rollback_of: draft.rollback_of,
+            slug,
+        });
+        let release: Release =
+            ledger::append(&mut write, app.id, user, id, &event).await?.try_into()?;
+        if let Some(build) = draft.build {
+            builds::succeeded(&mut write, &build, &release).await?;
+        }
+        let spec = feed::spec(&mut write, &app).await?;
+        feed::bump(&mut write).await?;
+        write.commit().await?;
+        self.say(app.id, draft.said);
+        self.say(app.id, format!("Release v{} created by user {}", release.version, user.email));
+        self.publish(spec).await?;
+        Ok(release)
+    }
+
+    /// Releases a slug that was uploaded or that an earlier build made, with the config vars of today.
+    pub(crate) async fn release_slug(
+        &self,
+        lock: &AppLock,
+        user: &User,
+        slug: &str,
+        description: Option<String>,
+    ) -> Result<Release, Error> {
+        let mut db = self.db.read().await?;
+        let slug = slugs::find(&mut db, lock.app, slug).await.map_err(|error| match error {
+            Error::NotFound(_) => Error::Invalid("Couldn't find that slug of this app.".into()),
+            error => error,
+        })?;
+        let config = config::current(&mut db, lock.app).await?;
+        drop(db);
+        let draft = Draft {
+            description: description.unwrap_or_else(|| deploy_description(&slug)),
+            slug: Some(Slug::Stored(slug.reference())),
+            config,
+            rollback_of: None,
+            said: format!("Deployed by user {}", user.email),
+            build: None,
+        };
+        self.release(lock, user, draft).await
+    }
+
+    /// Brings back the slug and the config vars of an earlier release, together, as a new release.
+    pub(crate) async fn rollback(
+        &self,
+        lock: &AppLock,
+        user: &User,
+        to: &str,
+        description: Option<String>,
+    ) -> Result<Release, Error> {
+        let mut db = self.db.read().await?;
+        let target = find(&mut db, lock.app, to).await?;
+        let version = target.version;
+        let slug = target.event.slug.ok_or_else(|| {
+            Error::Invalid(format!("Cannot roll back to v{version}: nothing was deployed yet."))
+        })?;
+        let config = config::get(&mut db, lock.app, target.event.config).await?;
+        drop(db);
+        let draft = Draft {
+            slug: Some(Slug::Stored(slug)),
+            config,
+            description: description.unwrap_or_else(|| format!("Rollback to v{version}")),
+            rollback_of: Some(version),
+            said: format!("Rollback to v{version} by user {}", user.email),
+            build: None,
+        };
+        self.release(lock, user, draft).await
+    }
+}
+
+/// `Deploy 1a2b3c4d`: the commit where one is known, the slug otherwise.
+pub(crate) fn deploy_description(slug: &SlugRow) -> String {
+    let name = slug.commit.clone().unwrap_or_else(|| slug.digest.short());
+    format!("Deploy {}", name.chars().take(8).collect::<String>())
+}
+
+/// The current release and its slug, for what is shown of an app.
+pub(crate) async fn current_with_slug(
+    db: &mut AnyConnection,
+    app: &App,
+) -> Result<(Release, Option<SlugRow>), Error> {
+    let release = current(db, app.id).await?;
+    let slug = match &release.event.slug {
+        Some(slug) => Some(slugs::find(db, app.id, &slug.id.to_string()).await?),
+        None => None,
+    };
+    Ok((release, slug))
+}

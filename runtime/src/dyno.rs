@@ -1,0 +1,224 @@
+//! A dyno: one Wasm instance with its world around it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tempfile::TempDir;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy,
+};
+use wpaas_slug::{Limits, log::LogSink};
+
+use crate::{
+    checkout::Checkout,
+    code::Code,
+    exchange::Exchange,
+    lines::{DynoLog, Lines},
+    memory::Memory,
+    outgoing::{Outgoing, deny_socket},
+};
+
+/// The port that a web process is told to listen on. Each dyno has it to itself.
+const PORT: &str = "8080";
+
+/// What all dynos of one process type of one release have in common.
+pub(crate) struct DynoSpec {
+    pub(crate) app: Uuid,
+    pub(crate) process_type: String,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) args: Vec<String>,
+    /// The first request loads the app into the stack's engine, which counts as booting.
+    pub(crate) boots_on_request: bool,
+    pub(crate) checkout: Arc<Checkout>,
+    pub(crate) code: Arc<Code>,
+}
+
+/// What all dynos of a node have in common.
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) sink: Arc<dyn LogSink>,
+    /// Parent of the private `/tmp` directories.
+    pub(crate) tmp: PathBuf,
+}
+
+/// The state that host functions see.
+pub(crate) struct DynoState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    outgoing: Outgoing,
+    memory: Memory,
+    /// The request that the guest is working on.
+    exchange: Option<Arc<Exchange>>,
+    _tmp: Tmp,
+}
+
+impl WasiView for DynoState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for DynoState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outgoing }
+    }
+}
+
+impl DynoState {
+    /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
+    pub(crate) fn admit_host(&mut self, admit: bool) {
+        self.outgoing.admit_host = admit;
+    }
+}
+
+/// A running dyno.
+pub(crate) struct Instance {
+    pub(crate) store: Store<DynoState>,
+    pub(crate) proxy: Proxy,
+    pub(crate) log: DynoLog,
+    /// Requests answered so far.
+    pub(crate) served: u64,
+    stdout: Lines,
+    stderr: Lines,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The guest was running when its request's time was over. Carried by the trap, so that the log shows where.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's time is over")]
+pub(crate) struct DeadlinePassed;
+
+impl Instance {
+    /// Starts a dyno under the name `dyno`. The guest's start functions run here, under the exchange's
+    /// deadline when there is one.
+    pub(crate) async fn start(
+        host: &Host,
+        spec: &DynoSpec,
+        log: DynoLog,
+        dyno: &str,
+        permit: OwnedSemaphorePermit,
+        exchange: Option<Arc<Exchange>>,
+    ) -> Result<Self, StartError> {
+        let stdout = Lines::new(log.clone());
+        let stderr = Lines::new(log.clone());
+        let tmp = Tmp::new(host).map_err(|error| StartError::Host(error.into()))?;
+        let wasi = wasi(spec, dyno, &log, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
+        let limits = &host.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(Limits::size(limits.dyno_handles));
+        let mut http = WasiHttpCtx::new();
+        // Counted in memory, where a field takes more than on the wire.
+        http.set_field_size_limit(Limits::size(limits.request_header_bytes).saturating_mul(4));
+        let state = DynoState {
+            wasi,
+            http,
+            table,
+            outgoing: Outgoing::new(log.clone(), Limits::size(limits.body_chunk_bytes)),
+            memory: Memory::new(limits),
+            exchange,
+            _tmp: tmp,
+        };
+        let mut store = Store::new(&host.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let late = store.data().exchange.as_ref().is_some_and(|exchange| exchange.is_late());
+            if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+        });
+        let started = spec.code.pre.instantiate_async(&mut store).await;
+        let proxy = started.map_err(StartError::Guest)?;
+        Ok(Self { store, proxy, log, served: 0, stdout, stderr, _permit: permit })
+    }
+
+    /// The request that the guest works on from now on.
+    pub(crate) fn set_exchange(&mut self, exchange: Option<Arc<Exchange>>) {
+        self.store.data_mut().exchange = exchange;
+    }
+
+    /// How much memory the guest has, and whether it wanted too much.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.store.data().memory
+    }
+
+    /// Logs what the guest wrote without a line end.
+    pub(crate) fn flush_output(&self) {
+        self.stdout.flush();
+        self.stderr.flush();
+    }
+}
+
+/// Why a dyno did not start.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The host could not make its world.
+    Host(wasmtime::Error),
+    /// The guest trapped, or wants more than it may have.
+    Guest(wasmtime::Error),
+}
+
+fn wasi(
+    spec: &DynoSpec,
+    dyno: &str,
+    log: &DynoLog,
+    stdout: &Lines,
+    stderr: &Lines,
+    tmp: &Tmp,
+) -> wasmtime::Result<WasiCtx> {
+    let mut wasi = WasiCtx::builder();
+    wasi.args(&spec.args)
+        .envs(&spec.env)
+        .env("PORT", PORT)
+        .env("DYNO", dyno)
+        .initial_cwd("/app")
+        .stdout(stdout.clone())
+        .stderr(stderr.clone())
+        .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
+        .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
+        .socket_addr_check(deny_socket(log.clone()))
+        .allow_tcp(true)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    Ok(wasi.build())
+}
+
+/// A dyno's private `/tmp`, removed with it.
+struct Tmp(Option<TempDir>);
+
+impl Tmp {
+    fn new(host: &Host) -> std::io::Result<Self> {
+        Ok(Self(Some(TempDir::new_in(&host.tmp)?)))
+    }
+
+    fn path(&self) -> &std::path::Path {
+        self.0.as_ref().map_or(std::path::Path::new(""), TempDir::path)
+    }
+}
+
+impl Drop for Tmp {
+    fn drop(&mut self) {
+        let Some(directory) = self.0.take() else { return };
+        // Mostly it is empty. A guest may have filled it with a million files, and removing those must
+        // not hold up a thread that serves requests.
+        if std::fs::remove_dir(directory.path()).is_ok() {
+            let _ = directory.keep();
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(directory));
+        }
+    }
+}
+
+/// The environment of a process type: config vars, without those that the platform sets itself.
+pub(crate) fn environment<'a>(
+    config: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Vec<(String, String)> {
+    config
+        .into_iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "PORT" | "DYNO"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! The Wasm engine: every setting of it in one place, each with its reason.
+
+use std::{thread, time::Duration};
+
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
+    component::Linker,
+};
+use wpaas_slug::Limits;
+
+use crate::{Error, dyno::DynoState};
+
+/// The full version of the compiler. Wasmtime by itself compares the major version only, so that a
+/// patched host would run code of the vulnerable compiler; a test compares this with `Cargo.lock`.
+pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
+
+/// Stack of guest code. StarlingMonkey's JS frames are deep; 512 KiB, the default, ends recursion in
+/// ordinary JS some thousand frames early.
+const WASM_STACK_BYTES: usize = 1024 * 1024;
+/// Stack of a dyno's fiber: the guest's and what host functions need below it.
+const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// Bookkeeping of one core or component instance, which grows with its functions; a limit, not a
+/// reservation.
+const INSTANCE_METADATA_BYTES: usize = 16 * 1024 * 1024;
+/// Tables per dyno that the pool reserves addresses for; a componentised JS engine has three.
+const POOLED_TABLES_PER_DYNO: u32 = 4;
+/// Memories per dyno that the pool reserves addresses for; all but exotic components have one.
+const POOLED_MEMORIES_PER_DYNO: u32 = 2;
+
+/// What compiler and host must agree on. Anything that changes generated code belongs here.
+fn config() -> Result<Config, Error> {
+    let mut config = Config::new();
+    config
+        .module_version(ModuleVersionStrategy::Custom(format!("wpaas {WASMTIME_VERSION}")))
+        .map_err(|error| Error::Engine(format!("{error:#}")))?;
+    // A guest that never calls the host can be interrupted only at epoch checks.
+    config.epoch_interruption(true);
+    config.async_stack_size(FIBER_STACK_BYTES);
+    config.max_wasm_stack(WASM_STACK_BYTES);
+    // Instances share the pages of the initial memory that they do not write.
+    config.memory_init_cow(true);
+    Ok(config)
+}
+
+/// The engine that compiles. It allocates on demand: the pool's address space would not fit into the
+/// compiler's limit, and the choice of allocator is no part of the generated code.
+pub(crate) fn compiling() -> Result<Engine, Error> {
+    Engine::new(&config()?).map_err(|error| Error::Engine(format!("{error:#}")))
+}
+
+/// The engine that runs dynos, with the pooling allocator where the machine has the address space.
+pub(crate) fn running(limits: &Limits) -> Result<Engine, Error> {
+    let mut pooled = config()?;
+    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    let engine = match Engine::new(&pooled) {
+        Ok(engine) => engine,
+        Err(error) => {
+            tracing::warn!(
+                "no address space for the pool of instances, starting dynos will be slower: {error:#}"
+            );
+            compiling()?
+        }
+    };
+    start_ticker(&engine, Limits::ms(limits.epoch_tick_ms.max(1)))?;
+    Ok(engine)
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let dynos = u32::try_from(limits.dynos_per_node).unwrap_or(u32::MAX).max(1);
+    let core_instances = u32::try_from(limits.dyno_core_instances).unwrap_or(u32::MAX).max(1);
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(dynos)
+        // Counters without reserved memory, so the product costs nothing.
+        .total_core_instances(dynos.saturating_mul(core_instances))
+        .max_core_instances_per_component(core_instances)
+        .total_memories(dynos.saturating_mul(POOLED_MEMORIES_PER_DYNO))
+        .total_tables(dynos.saturating_mul(POOLED_TABLES_PER_DYNO))
+        .total_stacks(dynos)
+        .total_gc_heaps(dynos)
+        .max_memory_size(Limits::size(limits.dyno_memory_bytes))
+        .table_elements(Limits::size(limits.dyno_table_elements))
+        .max_tables_per_module(POOLED_TABLES_PER_DYNO)
+        .max_memories_per_module(POOLED_MEMORIES_PER_DYNO)
+        .max_core_instance_size(INSTANCE_METADATA_BYTES)
+        .max_component_instance_size(INSTANCE_METADATA_BYTES);
+    pool
+}
+
+/// Advances the engine's epoch for as long as the engine lives.
+fn start_ticker(engine: &Engine, tick: Duration) -> Result<(), Error> {
+    let engine = engine.weak();
+    thread::Builder::new()
+        .name("wpaas-epoch".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(tick);
+            }
+        })
+        .map(drop)
+        .map_err(|error| Error::Engine(format!("cannot start the epoch thread: {error}")))
+}
+
+/// Everything that a guest may import.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<DynoState>, Error> {
+    let fail = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail)?;
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::compatibility;
+
+    #[test]
+    fn version_is_that_of_the_lock_file() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        let entry = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n");
+        assert!(lock.contains(&entry), "update WASMTIME_VERSION to the version in Cargo.lock");
+    }
+
+    #[test]
+    fn compiler_and_host_agree_on_the_code() {
+        let limits = Limits { dynos_per_node: 4, ..Limits::default() };
+        let running = running(&limits).unwrap();
+        assert!(running.pooling_allocator_metrics().is_some());
+        assert_eq!(compatibility(&running), compatibility(&compiling().unwrap()));
+    }
+}

@@ -1,0 +1,53 @@
+//! The dyno host: it runs the web dynos of many apps as Wasm instances behind one HTTP router.
+//!
+//! A [`Node`] learns what to run through [`wpaas_slug::feed::NodeLink`], fetches slugs from the store,
+//! keeps compiled code and checked-out slugs under one cache directory, and serves requests. It knows no
+//! database, no builder and no platform, so that any program can embed it.
+//!
+//! The way of a request: [`server`](Node::serve) accepts a connection, the router finds the app by its host
+//! and the app's formation, the formation's pool gives out a dyno (a warm instance, or the right to
+//! start one), a worker task runs the guest, and the exchange between router and worker enforces the
+//! deadlines and carries the outcome into the router's log line.
+//!
+//! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
+//! because a guest that computes holds its thread for up to one epoch tick at a time.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test fails by panicking"
+    )
+)]
+
+mod app;
+mod blobs;
+mod body;
+mod checkout;
+mod code;
+mod compile;
+mod dyno;
+mod engine;
+mod error;
+mod exchange;
+mod formation;
+mod forward;
+mod hcode;
+mod keyed;
+mod lines;
+mod memory;
+mod node;
+mod outgoing;
+mod pool;
+mod request_log;
+mod router;
+mod server;
+mod table;
+mod worker;
+
+pub use compile::{Compiler, compile_main};
+pub use error::Error;
+pub use node::{Builder, Gate, Node};
