@@ -8,7 +8,7 @@ pub(crate) async fn examples_answer(server: &Server) {
     let expected = [
         ("node-express", "Hello from Express", "GET /"),
         ("node-http", "Hello from node:http", "GET /"),
-        ("rust-hello", "Hello from Rust", "GET /"),
+        ("rust-hello", "Hello from Rust", "level=info"),
         ("component-hello", "Hello from a component", "GET /"),
     ];
     for (app, body, line) in expected {

@@ -46,7 +46,9 @@ pub fn outgoing(url: &str) -> String {
         match stream.blocking_read(64 * 1024) {
             Ok(chunk) => bytes.extend(chunk),
             Err(StreamError::Closed) => break,
-            Err(StreamError::LastOperationFailed(error)) => return refused(error.to_debug_string()),
+            Err(StreamError::LastOperationFailed(error)) => {
+                return refused(error.to_debug_string());
+            }
         }
     }
     drop(stream);

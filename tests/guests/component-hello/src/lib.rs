@@ -48,7 +48,8 @@ fn method(method: &Method) -> &str {
 fn respond(out: ResponseOutparam, status: u16, body: &[u8]) {
     let headers = Fields::new();
     let length = body.len().to_string();
-    for (name, value) in [("content-type", "text/plain; charset=utf-8"), ("content-length", &length)]
+    for (name, value) in
+        [("content-type", "text/plain; charset=utf-8"), ("content-length", &length)]
     {
         // Both names are fixed and allowed, so the only failure is a host out of memory.
         let _ = headers.append(name, value.as_bytes());

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs every test, installing what that needs. CI runs this and nothing else.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/setup/lib.sh
+
+# CI starts from a fresh checkout; compiled dependencies survive in the user's cache.
+if [[ ${CI:-} == true && -z ${CARGO_TARGET_DIR:-} ]]; then
+  export CARGO_TARGET_DIR="${XDG_CACHE_HOME:-$HOME/.cache}/wpaas/target"
+fi
+target="${CARGO_TARGET_DIR:-$PWD/target}"
+started=$SECONDS
+
+say "Set-up"
+tests/setup/debian.sh
+tests/setup/s3.sh
+tests/setup/guests.sh
+
+say "Format"
+cargo fmt --all --check
+for manifest in sdk/rust examples/rust-hello tests/setup/componentize tests/guests/*; do
+  cargo fmt --all --check --manifest-path "$manifest/Cargo.toml"
+done
+
+say "Clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+say "Tests of the workspace"
+cargo test --workspace --locked
+
+say "SDK for Rust"
+sdk=(--manifest-path sdk/rust/Cargo.toml --target-dir "$target/sdk" --workspace --locked)
+cargo clippy "${sdk[@]}" --all-targets -- -D warnings
+cargo test "${sdk[@]}"
+
+say "Node.js stack"
+mapfile -t files < <(find builder/stacks/node-20/test -name '*.test.*js' | sort)
+node --test "${files[@]}"
+
+say "All tests passed in $((SECONDS - started)) s"
