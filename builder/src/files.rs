@@ -24,7 +24,11 @@ pub(crate) struct FileLock {
 
 impl FileLock {
     /// Waits for the lock at `path`, saying `waiting` once when somebody else has it.
-    pub(crate) async fn acquire(path: &Path, waiting: &str, output: &Output) -> Result<Self, Error> {
+    pub(crate) async fn acquire(
+        path: &Path,
+        waiting: &str,
+        output: &Output,
+    ) -> Result<Self, Error> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(io_at(parent))?;
         }

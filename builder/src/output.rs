@@ -67,7 +67,9 @@ impl Output {
         });
         match taken {
             Ok(left) if left >= cost => self.detail(text),
-            Ok(_) => self.warning("Output limit reached: the build goes on, what it prints is no longer shown"),
+            Ok(_) => self.warning(
+                "Output limit reached: the build goes on, what it prints is no longer shown",
+            ),
             Err(_) => {}
         }
     }

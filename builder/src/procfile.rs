@@ -26,7 +26,9 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, Error> {
         if !is_process_type(name) {
             return Err(Error::procfile(
                 number,
-                format!("{name:?} is not a process type name: use letters, digits, - and _, at most 30"),
+                format!(
+                    "{name:?} is not a process type name: use letters, digits, - and _, at most 30"
+                ),
             ));
         }
         let command = command.trim();
@@ -47,10 +49,11 @@ mod tests {
 
     #[test]
     fn reads_what_heroku_reads() {
-        let text = "\u{feff}# the app\r\nweb: node server.js --x=a:b\r\n\n  worker:npm run work  \n";
+        let text =
+            "\u{feff}# the app\r\nweb: node server.js --x=a:b\r\n\n  worker:npm run work  \n";
         let parsed = parse(text).unwrap();
-        let expected =
-            [("web", "node server.js --x=a:b"), ("worker", "npm run work")].map(|(n, c)| (n.into(), c.into()));
+        let expected = [("web", "node server.js --x=a:b"), ("worker", "npm run work")]
+            .map(|(n, c)| (n.into(), c.into()));
         assert_eq!(parsed, BTreeMap::from(expected));
         assert!(parse("").unwrap().is_empty());
     }

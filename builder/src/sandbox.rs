@@ -74,6 +74,13 @@ impl Workspace {
         files::fresh_dir(&workspace.tmp)?;
         Ok(workspace)
     }
+
+    /// A new directory that programs can read.
+    pub(crate) fn dir(&self, name: &str) -> Result<PathBuf, Error> {
+        let dir = self.tmp.join(name);
+        files::fresh_dir(&dir)?;
+        Ok(dir)
+    }
 }
 
 /// A program to run.
@@ -104,6 +111,10 @@ impl Command {
             registry: false,
             shown: shown.into(),
         }
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -251,22 +262,24 @@ impl Sandbox {
 
         let line_bytes = Limits::size(self.limits.log_line_bytes);
         let mut stdout = Vec::new();
-        let read_stdout = async {
-            match capture {
-                Some(limit) => keep(&mut running.stdout, &mut stdout, limit).await,
-                None => show(&mut running.stdout, output, line_bytes).await,
-            }
-        };
-        let read = async {
-            tokio::join!(read_stdout, show(&mut running.stderr, output, line_bytes));
-        };
-        tokio::pin!(read);
-        let exited = tokio::select! {
-            () = &mut read => (&mut running.exited).await,
-            exited = &mut running.exited => {
-                // Whether it ends by itself or is cut off makes no difference to what was read.
-                let _ = tokio::time::timeout(DRAIN, &mut read).await;
-                exited
+        let exited = {
+            let read_stdout = async {
+                match capture {
+                    Some(limit) => keep(&mut running.stdout, &mut stdout, limit).await,
+                    None => show(&mut running.stdout, output, line_bytes).await,
+                }
+            };
+            let read = async {
+                tokio::join!(read_stdout, show(&mut running.stderr, output, line_bytes));
+            };
+            tokio::pin!(read);
+            tokio::select! {
+                () = &mut read => (&mut running.exited).await,
+                exited = &mut running.exited => {
+                    // Whether it ends by itself or is cut off makes no difference to what was read.
+                    let _ = tokio::time::timeout(DRAIN, &mut read).await;
+                    exited
+                }
             }
         };
         let status = exited

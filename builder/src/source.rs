@@ -38,27 +38,39 @@ pub(crate) fn always_out(parent: &Path, name: &str) -> bool {
 /// The files of the app in `dir`, relative to it and sorted. Symbolic links are listed as such and must
 /// stay inside the tree; sockets and devices are left out.
 pub fn files(dir: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Error> {
+    walk(dir, limits, true)
+}
+
+/// Removes what the root's `.slugignore` names: an upload by another client may hold it.
+pub(crate) fn apply_slugignore(dir: &Path, limits: &Limits) -> Result<(), Error> {
+    let files = walk(dir, limits, false)?;
+    if dir.join(SLUGIGNORE).is_file() {
+        remove_others(dir, &files)?;
+    }
+    Ok(())
+}
+
+fn walk(dir: &Path, limits: &Limits, gitignore: bool) -> Result<Vec<PathBuf>, Error> {
     if !dir.is_dir() {
         return Err(Error::NoDirectory(dir.to_owned()));
     }
+    let mut files = Vec::new();
+    let mut bytes = 0_u64;
     let walk = WalkBuilder::new(dir)
         .hidden(false)
         .parents(false)
         .ignore(false)
         .git_global(false)
         .git_exclude(false)
-        .git_ignore(true)
+        .git_ignore(gitignore)
         .require_git(false)
         .add_custom_ignore_filename(SLUGIGNORE)
         .filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
             entry.depth() == 0
-                || entry.path().parent().is_none_or(|parent| {
-                    !always_out(parent, &entry.file_name().to_string_lossy())
-                })
+                || entry.path().parent().is_none_or(|parent| !always_out(parent, &name))
         })
         .build();
-    let mut files = Vec::new();
-    let mut bytes = 0_u64;
     for entry in walk {
         let entry = entry.map_err(|error| walk_error(dir, error))?;
         let Some(kind) = entry.file_type() else { continue };
@@ -225,9 +237,8 @@ fn copy_file(from: &Path, to: &Path, times: Times) -> Result<bool, Error> {
     }
     if let Some(there) = there {
         let mode = |metadata: &fs::Metadata| metadata.permissions().mode() & 0o777;
-        let alike = there.is_file()
-            && there.len() == metadata.len()
-            && mode(&there) == mode(&metadata);
+        let alike =
+            there.is_file() && there.len() == metadata.len() && mode(&there) == mode(&metadata);
         let same = alike
             && match times {
                 Times::Source => modified(&there, to)? == modified(&metadata, from)?,

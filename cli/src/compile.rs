@@ -1,24 +1,21 @@
-// PLACEHOLDER, NOT THE INTEGRATOR'S CODE. At 00:59:47 the helper that writes the user commands overwrote
-// the integrator's version of this file (686 bytes, written 00:58:48, untracked, not recoverable) by
-// mistake. Replace this whole file with that version.
-//! The hidden `wpaas compile IN OUT`: compiles one component in a process of its own, which the node
-//! starts, limits and may kill.
+//! `wpaas compile`, hidden: the child process in which components become machine code. It is a process of
+//! its own so that it can be killed, and so that a component that breaks the compiler breaks nothing else.
 
 use std::path::PathBuf;
 
-/// Compiles a component to machine code (used by `wpaas serve` itself)
+use wpaas_slug::Limits;
+
+/// Arguments of the compiler process.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The component
-    #[arg(value_name = "INPUT.wasm")]
-    pub input: PathBuf,
-    /// The machine code
-    #[arg(value_name = "OUTPUT.cwasm")]
-    pub output: PathBuf,
+pub(crate) struct Args {
+    /// The component to compile.
+    input: PathBuf,
+    /// Where the machine code goes.
+    output: PathBuf,
 }
 
-/// Compiles and ends.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { input, output } = args;
-    anyhow::bail!("compile is not wired yet: {input:?} {output:?}")
+/// Compiles one component.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let limits = Limits::from_env(std::env::vars())?;
+    Ok(wpaas_runtime::compile_main(&args.input, &args.output, &limits)?)
 }

@@ -78,16 +78,25 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<BTreeMap<String, Entry>> {
     })
 }
 
-/// Adds or replaces the entry for the server at `api`. The file appears whole, readable by its owner only.
-pub(crate) fn save(path: &Path, api: &str, entry: Entry) -> anyhow::Result<()> {
+/// Adds or replaces the token for the server at `api` in the user's file.
+pub(crate) fn save(api: &str, email: &str, token: &str) -> anyhow::Result<()> {
+    save_to(&file()?, api, Entry { email: email.to_owned(), token: token.to_owned() })
+}
+
+fn save_to(path: &Path, api: &str, entry: Entry) -> anyhow::Result<()> {
     let mut entries = load(path)?;
     entries.insert(api.to_owned(), entry);
-    let directory = path.parent().context("the credentials file needs a directory")?;
+    write_private(path, &serde_json::to_vec_pretty(&entries)?)
+}
+
+/// Writes a file that only its owner can read; it appears whole or not at all.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let directory = path.parent().context("a file needs a directory")?;
     let written = || -> std::io::Result<()> {
         std::fs::create_dir_all(directory)?;
         // Temporary files are made with mode 0600, so the token is at no moment readable by others.
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        serde_json::to_writer_pretty(&mut file, &entries)?;
+        file.write_all(bytes)?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -111,11 +120,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new/credentials.json");
         assert!(load(&path).unwrap().is_empty());
-        save(&path, "http://a:1", entry("one")).unwrap();
-        save(&path, "http://b:2", entry("two")).unwrap();
-        save(&path, "http://a:1", entry("three")).unwrap();
+        save_to(&path, "http://a:1", entry("one")).unwrap();
+        save_to(&path, "http://b:2", entry("two")).unwrap();
+        save_to(&path, "http://a:1", entry("three")).unwrap();
         let entries = load(&path).unwrap();
-        let tokens: Vec<_> = entries.iter().map(|(api, e)| (api.as_str(), e.token.as_str())).collect();
+        let tokens: Vec<_> =
+            entries.iter().map(|(api, e)| (api.as_str(), e.token.as_str())).collect();
         assert_eq!(tokens, [("http://a:1", "three"), ("http://b:2", "two")]);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -125,7 +135,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("credentials.json");
         std::fs::write(&path, "{").unwrap();
-        let error = save(&path, "http://a:1", entry("one")).unwrap_err();
+        let error = save_to(&path, "http://a:1", entry("one")).unwrap_err();
         assert!(format!("{error:#}").contains("credentials.json is damaged"), "{error:#}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{");
     }

@@ -34,7 +34,8 @@ impl<'a> Action<'a> {
 
     /// `Creating app... done`
     pub(crate) fn done(self) {
-        self.end(self.ui.err_style.green("done"));
+        let done = self.ui.err_style.green("done");
+        self.end(done);
     }
 
     /// `Setting A... done, v5`

@@ -1,9 +1,6 @@
 //! For tests: a server that answers what it is told, and streams that remember.
 
-use std::{
-    io::Write,
-    sync::Arc,
-};
+use std::{io::Write, sync::Arc};
 
 use axum::{
     Router,

@@ -45,7 +45,7 @@ impl Db {
     /// Opens the SQLite file, which is created, and brings its schema up to date.
     pub(crate) async fn open(file: &Path) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
-        let options = AnyConnectOptions { ..sqlite_url(file)?.parse()? };
+        let options: AnyConnectOptions = sqlite_url(file)?.parse()?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
             .after_connect(|connection, _| {

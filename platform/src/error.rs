@@ -83,3 +83,9 @@ pub(crate) fn io(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> E
 pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
+
+/// For `map_err` of inserts for an app: the app may have been deleted meanwhile.
+pub(crate) fn app_is_gone(error: sqlx::Error) -> Error {
+    let gone = matches!(&error, sqlx::Error::Database(error) if error.is_foreign_key_violation());
+    if gone { Error::NotFound("app") } else { error.into() }
+}

@@ -17,7 +17,7 @@ use crate::{Error, auth::User, db};
 
 mod verify;
 
-pub(crate) use verify::{Verification, verify};
+pub(crate) use verify::verify;
 
 /// What the first entry has as its predecessor's hash.
 pub(crate) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";

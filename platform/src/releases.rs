@@ -1,5 +1,7 @@
 //! Releases: slug and config vars bound together, numbered, as entries of the ledger.
 
+use std::time::Instant;
+
 use sqlx::AnyConnection;
 use uuid::Uuid;
 use wpaas_slug::{Digest, feed::ReleaseSpec};
@@ -58,7 +60,15 @@ pub(crate) fn event(slug: Option<SlugRef>, config: Digest, description: &str) ->
 
 /// The app's current release: the one with the highest version.
 pub(crate) async fn current(db: &mut AnyConnection, app: Uuid) -> Result<Release, Error> {
-    one(db, app, "version IS NOT NULL AND $2 = $2 ORDER BY version DESC LIMIT 1", "").await
+    let sql = format!(
+        "SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND version IS NOT NULL \
+         ORDER BY version DESC LIMIT 1"
+    );
+    let entry: Option<Entry> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(app.to_string())
+        .fetch_optional(db)
+        .await?;
+    entry.ok_or(Error::NotFound("release"))?.try_into()
 }
 
 /// The release with this version (`3`, `v3`) or id, or the `current` one.
@@ -66,23 +76,16 @@ pub(crate) async fn find(db: &mut AnyConnection, app: Uuid, which: &str) -> Resu
     if which == "current" {
         return current(db, app).await;
     }
-    let digits = which.strip_prefix('v').unwrap_or(which);
-    if let Ok(version) = digits.parse::<u32>() {
-        return one(db, app, "version = CAST($2 AS BIGINT)", &version.to_string()).await;
-    }
-    one(db, app, "version IS NOT NULL AND id = $2", which).await
-}
-
-async fn one(
-    db: &mut AnyConnection,
-    app: Uuid,
-    condition: &'static str,
-    value: &str,
-) -> Result<Release, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND {condition}");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM ledger \
+         WHERE app_id = $1 AND version IS NOT NULL AND (id = $2 OR version = $3)"
+    );
+    // Versions start at 1, so 0 matches none.
+    let version: u32 = which.strip_prefix('v').unwrap_or(which).parse().unwrap_or(0);
     let entry: Option<Entry> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(app.to_string())
-        .bind(value.to_owned())
+        .bind(which.to_owned())
+        .bind(i64::from(version))
         .fetch_optional(db)
         .await?;
     entry.ok_or(Error::NotFound("release"))?.try_into()
@@ -130,7 +133,7 @@ impl Inner {
         &self,
         lock: &AppLock,
         user: &User,
-        draft: Draft,
+        mut draft: Draft,
     ) -> Result<Release, Error> {
         let id = db::new_id();
         let mut db = self.db.read().await?;
@@ -154,7 +157,11 @@ impl Inner {
             });
             // No connection is held while the node fetches and compiles.
             drop(db);
+            let started = Instant::now();
             self.node.prepare(spec.into()).await.map_err(Error::Refused)?;
+            if let Some(build) = &mut draft.build {
+                build.steps.push(("prepare".into(), started.elapsed()));
+            }
         }
         let mut write = self.db.write().await?;
         let slug = match row {

@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 use uuid::Uuid;
 use wpaas_slug::{Digest, store};
 
-use crate::{Error, Inner, apps::App, db, ledger::SlugRef};
+use crate::{Error, Inner, apps::App, db, error::app_is_gone, ledger::SlugRef};
 
 /// A row of `slugs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,8 @@ pub(crate) async fn insert(db: &mut AnyConnection, slug: &SlugRow) -> Result<(),
     .bind(slug.commit_description.clone())
     .bind(slug.created_at.clone())
     .execute(db)
-    .await?;
+    .await
+    .map_err(app_is_gone)?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Compiled code: made once per component by the compiler, kept as files, mapped when needed.
 //!
-//! `code/<key>.cwasm` is the machine code and `code/<key>.sha256` its digest. The key covers the
+//! `<key>.cwasm` is the machine code and `<key>.sha256` its digest. The key covers the
 //! component and everything that shapes the code, so another compiler, CPU or setting uses other files.
 
 use std::{
@@ -57,12 +57,11 @@ pub(crate) struct CodeCache {
 impl CodeCache {
     pub(crate) fn new(
         engine: Engine,
-        cache: &Path,
+        directory: PathBuf,
         blobs: Blobs,
         compiler: Compiler,
         limits: Arc<Limits>,
     ) -> Result<Self, Error> {
-        let directory = cache.join("code");
         std::fs::create_dir_all(&directory).map_err(Error::cache(&directory))?;
         Ok(Self {
             linker: engine::linker(&engine)?,

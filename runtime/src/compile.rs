@@ -123,8 +123,8 @@ async fn run(
             format!("it takes longer than the limit of {seconds} s; make the component smaller"),
         ));
     };
-    let status = status
-        .map_err(|error| Error::CompilerStart { program: program.to_owned(), error })?;
+    let status =
+        status.map_err(|error| Error::CompilerStart { program: program.to_owned(), error })?;
     if status.success() {
         return Ok(());
     }

@@ -1,21 +1,26 @@
 //! A dyno: one Wasm instance with its world around it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 use wpaas_slug::{Limits, log::LogSink};
 
 use crate::{
+    Error,
     checkout::Checkout,
     code::Code,
     exchange::Exchange,
+    formation::Formation,
     lines::{DynoLog, Lines},
     memory::Memory,
     outgoing::{Outgoing, deny_socket},
@@ -42,7 +47,65 @@ pub(crate) struct Host {
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
     /// Parent of the private `/tmp` directories.
-    pub(crate) tmp: PathBuf,
+    tmp: PathBuf,
+    /// One permit per instance.
+    places: Arc<Semaphore>,
+    formations: Mutex<Vec<Weak<Formation>>>,
+}
+
+/// How often a dyno that found the node full looks for another one that became idle.
+const PLACE_RETRY: Duration = Duration::from_millis(50);
+
+impl Host {
+    pub(crate) fn new(
+        engine: Engine,
+        limits: Arc<Limits>,
+        sink: Arc<dyn LogSink>,
+        cache: &Path,
+    ) -> Result<Self, Error> {
+        let tmp = cache.join("tmp");
+        // What a node that was killed has left.
+        match std::fs::remove_dir_all(&tmp) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Cache { path: tmp, error });
+            }
+            _ => {}
+        }
+        std::fs::create_dir_all(&tmp).map_err(Error::cache(&tmp))?;
+        let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            engine,
+            limits,
+            sink,
+            tmp,
+            places: Arc::new(Semaphore::new(places)),
+            formations: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Room for one more instance on this node. When it is full, an idle instance has to go.
+    pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return place;
+            }
+            if !self.formations().iter().any(|formation| formation.evict()) {
+                tokio::time::sleep(PLACE_RETRY).await;
+            }
+        }
+    }
+
+    /// Makes a formation known to [`Host::formations`].
+    pub(crate) fn register(&self, formation: &Arc<Formation>) {
+        let mut formations = self.formations.lock();
+        formations.retain(|formation| formation.strong_count() > 0);
+        formations.push(Arc::downgrade(formation));
+    }
+
+    /// All formations that are in use, also those that finish their last requests.
+    pub(crate) fn formations(&self) -> Vec<Arc<Formation>> {
+        self.formations.lock().iter().filter_map(Weak::upgrade).collect()
+    }
 }
 
 /// The state that host functions see.
@@ -147,8 +210,8 @@ impl Instance {
 
     /// Logs what the guest wrote without a line end.
     pub(crate) fn flush_output(&self) {
-        self.stdout.flush();
-        self.stderr.flush();
+        self.stdout.flush_line();
+        self.stderr.flush_line();
     }
 }
 
@@ -194,8 +257,8 @@ impl Tmp {
         Ok(Self(Some(TempDir::new_in(&host.tmp)?)))
     }
 
-    fn path(&self) -> &std::path::Path {
-        self.0.as_ref().map_or(std::path::Path::new(""), TempDir::path)
+    fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), TempDir::path)
     }
 }
 

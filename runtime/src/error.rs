@@ -49,7 +49,9 @@ pub enum Error {
         reason: String,
     },
     /// The slug needs a stack that the node was not told of.
-    #[error("stack {0} is not installed on this node; build an app of that stack, or restart the node")]
+    #[error(
+        "stack {0} is not installed on this node; build an app of that stack, or restart the node"
+    )]
     UnknownStack(String),
     /// A process type of the slug is of a kind that this node does not run.
     #[error(

@@ -80,7 +80,7 @@ impl Lines {
     }
 
     /// Logs what was written without a line end.
-    pub(crate) fn flush(&self) {
+    pub(crate) fn flush_line(&self) {
         let pending = std::mem::take(&mut *self.pending.lock());
         if !pending.is_empty() {
             self.log.write(Source::App, &pending);
@@ -123,7 +123,7 @@ impl Drop for Lines {
     fn drop(&mut self) {
         // The clones that the guest holds as streams go before the dyno's own.
         if Arc::strong_count(&self.pending) == 1 {
-            self.flush();
+            self.flush_line();
         }
     }
 }

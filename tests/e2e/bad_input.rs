@@ -1,6 +1,6 @@
 //! Bad input: a clear message, an exit status, and nothing half-made.
 
-use super::support::{Project, Server, example, run_alone};
+use super::support::{Project, Server, run_alone};
 
 /// Deploys a project that cannot be built; it must fail with `message` and leave no release.
 async fn refused(server: &Server, files: &[(&str, &str)], message: &str) {
@@ -172,7 +172,7 @@ async fn names_tokens_and_servers() {
 async fn the_token_file_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = Server::start().await;
-    server.deploy(&example("component-hello"), "app").await;
+    server.deploy(Project::copy_of("component-hello").path(), "app").await;
     let config = server.data().parent().unwrap().join("config/credentials.json");
     for path in [config, server.data().join("owner.json")] {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();

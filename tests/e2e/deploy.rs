@@ -12,7 +12,7 @@ pub(crate) async fn examples_answer(server: &Server) {
         ("component-hello", "Hello from a component", "GET /"),
     ];
     for (app, body, line) in expected {
-        let deployed = server.deploy(&example(app), app).await;
+        let deployed = server.deploy(Project::copy_of(app).path(), app).await;
         assert_eq!(deployed["app"], app, "{deployed}");
         assert_eq!(deployed["release"], "v2", "{deployed}");
         let (status, text) = server.get(app, "/").await;
@@ -32,8 +32,8 @@ async fn the_four_examples_answer() {
 
     // The same source again: same slug, nothing uploaded.
     for app in ["node-express", "component-hello", "rust-hello"] {
-        let again = server.deploy(&example(app), app).await;
-        let other = server.deploy(&example(app), &format!("{app}-2")).await;
+        let again = server.deploy(Project::copy_of(app).path(), app).await;
+        let other = server.deploy(Project::copy_of(app).path(), &format!("{app}-2")).await;
         assert_eq!(again["slug_digest"], other["slug_digest"], "{app}");
         assert_eq!(again["uploaded_blobs"], 0, "{app}: {again}");
         assert_eq!(other["uploaded_blobs"], 0, "{app}: {other}");
@@ -48,7 +48,7 @@ async fn the_four_examples_answer() {
 #[tokio::test]
 async fn express_works_as_on_node() {
     let server = Server::start().await;
-    server.deploy(&example("node-express"), "express").await;
+    server.deploy(Project::copy_of("node-express").path(), "express").await;
     let (status, text) = server.get("express", "/no/such/page").await;
     assert_eq!(status, 404, "{text}");
     let (status, text) = server.get("express", "/style.css").await;

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyPool, Row as _};
 
-use super::support::{Server, example};
+use super::support::{Project, Server};
 
 /// Opens the stopped server's database.
 async fn database(server: &Server) -> AnyPool {
@@ -14,7 +14,7 @@ async fn database(server: &Server) -> AnyPool {
 #[tokio::test]
 async fn verification_names_the_entry_that_was_tampered_with() {
     let mut server = Server::start().await;
-    server.deploy(&example("component-hello"), "hello").await;
+    server.deploy(Project::copy_of("component-hello").path(), "hello").await;
     server.run(&["config:set", "GREETING=hi", "-a", "hello"]).await.ok();
     server.run(&["config:set", "GREETING=ho", "-a", "hello"]).await.ok();
     let verified = server.run(&["releases:verify", "-a", "hello"]).await.ok();

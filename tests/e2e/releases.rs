@@ -1,6 +1,6 @@
 //! Config vars, releases, rollback, scaling, domains.
 
-use super::support::{Project, Server, example};
+use super::support::{Project, Server};
 
 #[tokio::test]
 async fn config_and_rollback_take_effect_on_the_next_request() {
@@ -58,7 +58,7 @@ async fn config_and_rollback_take_effect_on_the_next_request() {
 #[tokio::test]
 async fn scaling_to_nothing_and_back() {
     let server = Server::start().await;
-    server.deploy(&example("component-hello"), "app").await;
+    server.deploy(Project::copy_of("component-hello").path(), "app").await;
     server.run(&["ps:scale", "web=0", "-a", "app"]).await.ok();
     let (status, page) = server.get("app", "/").await;
     assert_eq!(status, 503, "{page}");
@@ -73,7 +73,7 @@ async fn scaling_to_nothing_and_back() {
 #[tokio::test]
 async fn custom_domains_choose_the_app() {
     let server = Server::start().await;
-    server.deploy(&example("component-hello"), "app").await;
+    server.deploy(Project::copy_of("component-hello").path(), "app").await;
     let ask = async |host: &str| {
         let request = server.request("app", "/").header("host", host).build().unwrap();
         let mut request = request;
@@ -93,7 +93,7 @@ async fn custom_domains_choose_the_app() {
 #[tokio::test]
 async fn destroying_an_app_takes_it_off_the_node() {
     let server = Server::start().await;
-    server.deploy(&example("component-hello"), "app").await;
+    server.deploy(Project::copy_of("component-hello").path(), "app").await;
     server.run(&["destroy", "-a", "app", "--confirm", "other"]).await.fails(1, "app");
     assert_eq!(server.get("app", "/").await.0, 200);
     server.run(&["destroy", "-a", "app", "--confirm", "app"]).await.ok();

@@ -25,8 +25,15 @@ const NETWORK: &[&str] = &[
 
 /// Prefixes of variables that say where packages come from, for programs that install them.
 /// Not all of `CARGO_*`: cargo sets many for what runs under it, which our own process may.
-const REGISTRY: &[&str] =
-    &["NPM_CONFIG_", "PIP_", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_"];
+const REGISTRY: &[&str] = &[
+    "NPM_CONFIG_",
+    "PIP_",
+    "CARGO_HTTP_",
+    "CARGO_NET_",
+    "CARGO_REGISTRIES_",
+    "CARGO_REGISTRY_",
+    "CARGO_SOURCE_",
+];
 
 /// Config vars that builds do not get, by the list of Heroku's Node.js buildpack and some of our own: they
 /// are meant for the app, and would change which programs run or what those load.
@@ -141,7 +148,9 @@ impl Host {
         env.insert("PATH".into(), path);
         env.insert("HOME".into(), workspace.home.clone().into());
         env.insert("TMPDIR".into(), workspace.tmp.clone().into());
-        for (name, value) in [("LANG", "C.UTF-8"), ("CI", "true"), ("NO_COLOR", "1"), ("TERM", "dumb")] {
+        for (name, value) in
+            [("LANG", "C.UTF-8"), ("CI", "true"), ("NO_COLOR", "1"), ("TERM", "dumb")]
+        {
             env.entry(name.into()).or_insert_with(|| value.into());
         }
         env
@@ -174,12 +183,23 @@ mod tests {
         };
 
         let env = host.environment(&command, &workspace);
-        let base = ["API_TOKEN", "CI", "HOME", "LANG", "NO_COLOR", "PATH", "TERM", "TMPDIR", "https_proxy"];
+        let base = [
+            "API_TOKEN",
+            "CI",
+            "HOME",
+            "LANG",
+            "NO_COLOR",
+            "PATH",
+            "TERM",
+            "TMPDIR",
+            "https_proxy",
+        ];
         assert_eq!(names(&env), base);
         let value = |name: &str| env[OsStr::new(name)].to_string_lossy().into_owned();
         assert_eq!((value("HOME"), value("PATH")), ("/w/home".into(), "/usr/bin:/bin".into()));
 
-        let env = host.environment(&command.path_first(Path::new("/n/bin")).uses_registry(), &workspace);
+        let env =
+            host.environment(&command.path_first(Path::new("/n/bin")).uses_registry(), &workspace);
         let mut with_registry: Vec<&str> = base.to_vec();
         with_registry.extend(["CARGO_NET_GIT_FETCH_WITH_CLI", "npm_config_registry"]);
         with_registry.sort_unstable();

@@ -221,7 +221,8 @@ async fn memory_is_limited() {
     let limits = Limits { build_memory_bytes: 64 * 1024 * 1024, ..Limits::default() };
     for fixture in [Fixture::with(limits.clone(), Host::of_this_process()), Fixture::bare(limits)] {
         // Doubling a string ends at the limit after a few steps, or at 2^40 bytes.
-        let script = "a=0123456789abcdef; i=0; while [ $i -lt 36 ]; do a=$a$a; i=$((i+1)); done; echo BIG";
+        let script =
+            "a=0123456789abcdef; i=0; while [ $i -lt 36 ]; do a=$a$a; i=$((i+1)); done; echo BIG";
         let error = fixture.run(fixture.sh(script)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::BuildFailed);
         assert!(!fixture.lines().contains(&"BIG".to_owned()));

@@ -99,10 +99,15 @@ impl Client {
         match self.token.as_ref().filter(|_| ours) {
             None => Ok(request),
             Some(token) => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.value))
-                    .map_err(|_| Error::Unauthorised {
-                        url: self.name.clone(),
-                        advice: format!("the token from {} holds other than letters", token.origin),
+                let mut value =
+                    HeaderValue::from_str(&format!("Bearer {}", token.value)).map_err(|_| {
+                        Error::Unauthorised {
+                            url: self.name.clone(),
+                            advice: format!(
+                                "the token from {} holds other than letters",
+                                token.origin
+                            ),
+                        }
                     })?;
                 value.set_sensitive(true);
                 Ok(request.header(AUTHORIZATION, value))

@@ -1,7 +1,5 @@
 //! What can go wrong between the command and the server, in words that say what to do next.
 
-use std::error::Error as _;
-
 use reqwest::StatusCode;
 use serde::Deserialize;
 
@@ -11,7 +9,9 @@ use crate::credentials::Token;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// `--api` or `WPAAS_API` is not a URL that can be used.
-    #[error("{url:?} is not the address of a server: {reason} (--api or WPAAS_API, like http://127.0.0.1:5080)")]
+    #[error(
+        "{url:?} is not the address of a server: {reason} (--api or WPAAS_API, like http://127.0.0.1:5080)"
+    )]
     BadUrl {
         /// What was given.
         url: String,
@@ -160,9 +160,11 @@ fn advice(token: Option<&Token>) -> String {
             "the server does not know the token from {origin}. Set WPAAS_API_KEY to one that it knows, or \
              run `wpaas serve` with the data directory that the token belongs to"
         ),
-        None => "there is no token for this server. Set WPAAS_API_KEY, or run this as the user who \
+        None => {
+            "there is no token for this server. Set WPAAS_API_KEY, or run this as the user who \
                  started `wpaas serve`: its first start writes the token"
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 
@@ -193,7 +195,8 @@ mod tests {
         assert!(missing.is_not_found() && !missing.is_name_taken());
         let taken = from(422, r#"{"id":"invalid_params","message":"Name demo is already taken"}"#);
         assert!(taken.is_name_taken() && !taken.is_not_found());
-        let invalid = from(422, r#"{"id":"invalid_params","message":"Name must start with a letter"}"#);
+        let invalid =
+            from(422, r#"{"id":"invalid_params","message":"Name must start with a letter"}"#);
         assert!(!invalid.is_name_taken());
     }
 

@@ -121,9 +121,6 @@ pub(crate) struct Build {
     pub(crate) output_stream_url: Option<String>,
     /// What it led to.
     pub(crate) release: Option<Reference>,
-    /// *wpaas*: why it failed.
-    #[serde(default, alias = "error", alias = "failure")]
-    pub(crate) message: Option<String>,
     /// *wpaas*: its steps and their times, passed on as they are.
     #[serde(default)]
     pub(crate) steps: Value,

@@ -20,7 +20,15 @@ fn an_address_is_scheme_host_and_port() {
     ] {
         assert_eq!(base_url(given).unwrap(), base, "{given}");
     }
-    for bad in ["", "ftp://a", "http://", "http://a/b", "http://a?b", "http://user:pass@a", "http://a:99999"] {
+    for bad in [
+        "",
+        "ftp://a",
+        "http://",
+        "http://a/b",
+        "http://a?b",
+        "http://user:pass@a",
+        "http://a:99999",
+    ] {
         assert!(matches!(base_url(bad), Err(Error::BadUrl { .. })), "{bad:?}");
     }
 }

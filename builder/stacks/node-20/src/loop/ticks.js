@@ -1,5 +1,7 @@
 // process.nextTick: the queue that runs after the current callback and before promises go on.
 import { uncaught } from '../boot/fatal.js';
+import { invalidArgType } from '../lang/codes.js';
+import { keepFrame } from './context.js';
 
 let queue = [];
 let draining = false;
@@ -8,12 +10,9 @@ let scheduled = false;
 /** Queues `callback` to run before the event loop goes on. */
 export function nextTick(callback, ...args) {
   if (typeof callback !== 'function') {
-    const error = new TypeError(
-      `The "callback" argument must be of type function. Received ${callback === null ? 'null' : typeof callback}`,
-    );
-    error.code = 'ERR_INVALID_ARG_TYPE';
-    throw error;
+    throw invalidArgType('callback', 'of type function', callback);
   }
+  callback = keepFrame(callback);
   queue.push(args.length === 0 ? callback : () => callback(...args));
   if (!draining && !scheduled) {
     scheduled = true;

@@ -1,6 +1,7 @@
 // setTimeout and its family with Node's objects (ref, unref, refresh, hasRef) on the loop.
 import { addTimer, restartTimer, removeTimer, timerById, addImmediate } from './loop.js';
-import { invalidArgType } from '../lang/codes.js';
+import { abortError, invalidArgType } from '../lang/codes.js';
+import { keepFrame } from './context.js';
 
 const MAX_MS = 2 ** 31 - 1;
 const promisified = Symbol.for('nodejs.util.promisify.custom');
@@ -10,6 +11,7 @@ class Timeout {
     if (typeof callback !== 'function') throw invalidArgType('callback', 'of type function', callback);
     let delay = Number(ms);
     if (!(delay >= 1 && delay <= MAX_MS)) delay = 1;
+    callback = keepFrame(callback);
     this._onTimeout = callback;
     this._repeat = repeat ? delay : null;
     this._destroyed = false;
@@ -57,6 +59,7 @@ class Timeout {
 class Immediate {
   constructor(callback, args) {
     if (typeof callback !== 'function') throw invalidArgType('callback', 'of type function', callback);
+    callback = keepFrame(callback);
     Object.defineProperty(this, 'entry', {
       value: { refed: true, done: false, callback: () => callback.apply(this, args) },
     });
@@ -103,13 +106,6 @@ export const clearInterval = clearTimeout;
 
 export function clearImmediate(immediate) {
   if (immediate instanceof Immediate) immediate.entry.done = true;
-}
-
-function abortError(signal) {
-  const error = new Error('The operation was aborted', { cause: signal.reason });
-  error.name = 'AbortError';
-  error.code = 'ABORT_ERR';
-  return error;
 }
 
 // A promise of `start`'s callback that an AbortSignal can end.

@@ -1,8 +1,8 @@
 // Reading and writing message bodies of wasi:http without blocking the app's other work.
-import { IncomingBody, OutgoingBody, Fields } from 'wasi:http/types@0.2.10';
+import { IncomingBody, OutgoingBody } from 'wasi:http/types@0.2.10';
 import { whenReady } from '../loop/loop.js';
 import { hostError } from './errors.js';
-import { fieldsToList } from './fields.js';
+import { fieldsToList, listToFields } from './fields.js';
 
 const READ_BYTES = 64 * 1024;
 
@@ -139,7 +139,7 @@ export class BodyWriter {
     this.#stream = undefined;
     const body = this.#body;
     this.#body = undefined;
-    OutgoingBody.finish(body, trailers.length > 0 ? Fields.fromList(trailers) : undefined);
+    OutgoingBody.finish(body, trailers.length > 0 ? listToFields(trailers) : undefined);
   }
 
   /** Breaks the body off: the other side sees that it is incomplete. */

@@ -1,0 +1,136 @@
+//! Buildpacks: what turns a tree of a certain kind into something that dynos run.
+
+pub(crate) mod component;
+pub(crate) mod external;
+pub(crate) mod node;
+pub(crate) mod rust;
+pub(crate) mod words;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use wpaas_slug::{Digest, Limits, ProcessType};
+
+use crate::{
+    Error, Output, Stack,
+    sandbox::{Deadline, Sandbox, Workspace},
+    toolchain::{
+        cargo::Cargo,
+        lock::Lock,
+        node::Node,
+        stack::{Installed, Stacks},
+    },
+};
+
+/// Process types by name with their commands.
+pub(crate) type Commands = BTreeMap<String, String>;
+
+/// One kind of app. The steps are those of Heroku's buildpacks, in this order.
+#[async_trait]
+pub(crate) trait Buildpack: Send + Sync {
+    /// `Node.js`
+    fn name(&self) -> String;
+
+    /// Whether the tree is an app of this kind. Errors say why a tree that is meant to be one is not.
+    async fn detect(&self, build: &Build<'_>) -> Result<bool, Error>;
+
+    /// Installs what is needed once per machine. Its time is not the build's.
+    async fn prepare(&self, _tools: &Tools, _output: &Output) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Builds the app in its tree, and says what its process types run.
+    async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error>;
+}
+
+/// One build, as its buildpack sees it.
+pub(crate) struct Build<'a> {
+    /// The app's tree, which the build may change.
+    pub(crate) dir: &'a Path,
+    /// What one build leaves for the next build of the same app.
+    pub(crate) cache: &'a Path,
+    /// Config vars.
+    pub(crate) env: &'a BTreeMap<String, String>,
+    /// What the Procfile declares, if there is one; it then declares web.
+    pub(crate) procfile: Option<&'a Commands>,
+    pub(crate) output: &'a Output,
+    pub(crate) tools: &'a Tools,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) deadline: Deadline,
+    pub(crate) steps: &'a Steps,
+}
+
+/// What a buildpack made.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) stack: Option<Stack>,
+    pub(crate) processes: BTreeMap<String, ProcessType>,
+    /// The components that process types run, if not the stack's.
+    pub(crate) components: HashMap<Digest, Bytes>,
+    /// Paths of those in the tree.
+    pub(crate) component_files: Vec<String>,
+    /// Paths in the tree that are not for `/app`.
+    pub(crate) leave_out: fn(&str) -> bool,
+}
+
+/// What builds share.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) stacks: Stacks,
+    pub(crate) lock: Lock,
+    pub(crate) limits: Limits,
+    node: OnceCell<Node>,
+    cargo: OnceCell<Cargo>,
+}
+
+impl Tools {
+    pub(crate) fn new(sandbox: Sandbox, stacks: Stacks, lock: Lock, limits: Limits) -> Self {
+        Self { sandbox, stacks, lock, limits, node: OnceCell::new(), cargo: OnceCell::new() }
+    }
+
+    /// The stack `name`, installed.
+    pub(crate) async fn stack(
+        &self,
+        name: &str,
+        output: &Output,
+    ) -> Result<std::sync::Arc<Installed>, Error> {
+        let node = self.node(self.lock.stack(name)?.node).await?;
+        self.stacks.ensure(name, &self.lock, node, &self.sandbox, output).await
+    }
+
+    /// The host's Node.js.
+    pub(crate) async fn node(&self, oldest: u64) -> Result<&Node, Error> {
+        self.node.get_or_try_init(|| Node::find(self.sandbox.host(), oldest)).await
+    }
+
+    /// The host's Rust.
+    pub(crate) async fn cargo(&self) -> Result<&Cargo, Error> {
+        self.cargo.get_or_try_init(|| Cargo::find(self.sandbox.host(), &self.lock.rust)).await
+    }
+}
+
+/// How long each step of a build took.
+#[derive(Debug, Default)]
+pub(crate) struct Steps(Mutex<Vec<(String, Duration)>>);
+
+impl Steps {
+    /// Does `work` as the step `name`.
+    pub(crate) async fn time<T>(&self, name: &str, work: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let result = work.await;
+        self.0.lock().push((name.to_owned(), start.elapsed()));
+        result
+    }
+
+    pub(crate) fn into_inner(self) -> Vec<(String, Duration)> {
+        self.0.into_inner()
+    }
+}

@@ -1,0 +1,212 @@
+//! Node.js apps, unmodified: dependencies by npm, the app's own build scripts, then one bundle a process type,
+//! which the shared engine of the stack loads. No Wasm is compiled, which is why this is quick.
+
+mod command;
+mod modules;
+mod package_json;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+};
+
+use async_trait::async_trait;
+use command::Launch;
+use modules::Modules;
+use package_json::PackageJson;
+use wpaas_slug::{ComponentRef, ProcessType};
+
+use super::{Build, Buildpack, Commands, Compiled, Tools};
+use crate::{
+    Error, Output,
+    component::world_of,
+    error::io_at,
+    files::{self, blocking},
+    slug::BUNDLES,
+    toolchain::{node::Node, stack::Installed},
+};
+
+/// The stack of Node.js apps.
+const STACK: &str = "node-20";
+
+/// The buildpack of Node.js.
+#[derive(Debug)]
+pub(crate) struct NodeJs;
+
+#[async_trait]
+impl Buildpack for NodeJs {
+    fn name(&self) -> String {
+        "Node.js".into()
+    }
+
+    async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
+        Ok(build.dir.join(package_json::FILE).is_file())
+    }
+
+    async fn prepare(&self, tools: &Tools, output: &Output) -> Result<(), Error> {
+        tools.stack(STACK, output).await.map(drop)
+    }
+
+    async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error> {
+        let stack = build.tools.stack(STACK, build.output).await?;
+        let node = build.tools.node(build.tools.lock.stack(STACK)?.node).await?;
+        let package = PackageJson::read(build.dir)?;
+        if let Some(engines) = package.engines_node() {
+            build.output.detail(&format!("engines.node (package.json): {engines}"));
+        }
+        build.output.detail(&format!(
+            "Building with Node.js {} and npm {}, for the {STACK} stack",
+            node.version, node.npm_version
+        ));
+        // What cannot run is said before anything is installed.
+        let launches = launches(build, &package, &stack)?;
+        let app = App { build, node, package: &package };
+        app.script("heroku-prebuild").await?;
+        let modules = app.install().await?;
+        let built = app.build(&stack, launches).await;
+        if let Some(modules) = modules {
+            let dir = build.dir.to_owned();
+            build.steps.time("keep node_modules", blocking(move || modules.keep(&dir))).await?;
+        }
+        Ok(Compiled {
+            stack: Some(stack.stack.clone()),
+            processes: built?,
+            components: HashMap::new(),
+            component_files: Vec::new(),
+            leave_out: |_| false,
+        })
+    }
+}
+
+/// What each process type runs, those left out that the stack cannot run.
+fn launches(
+    build: &Build<'_>,
+    package: &PackageJson,
+    stack: &Installed,
+) -> Result<Vec<(String, String, Launch)>, Error> {
+    let commands = match build.procfile {
+        Some(procfile) => procfile.clone(),
+        None => defaults(build, package)?,
+    };
+    let mut launches = Vec::new();
+    for (process, command) in commands {
+        if !stack.worlds.contains(&world_of(&process)) {
+            build.output.warning(&format!(
+                "Process type {process} is left out: the {STACK} stack runs web processes only"
+            ));
+            continue;
+        }
+        let launch = command::launch(build.dir, package, &process, &command)?;
+        for warning in &launch.warnings {
+            build.output.warning(&format!("{process}: {warning}"));
+        }
+        launches.push((process, command, launch));
+    }
+    Ok(launches)
+}
+
+/// Heroku's rule for an app without a Procfile.
+fn defaults(build: &Build<'_>, package: &PackageJson) -> Result<Commands, Error> {
+    if package.scripts.contains_key("start") || build.dir.join("server.js").is_file() {
+        return Ok(Commands::from([("web".to_owned(), "npm start".to_owned())]));
+    }
+    Err(PackageJson::error(
+        "nothing says how to start the app: add a script \"start\", or a Procfile with a line such as \
+         `web: node index.js`",
+    ))
+}
+
+/// One app being built.
+struct App<'a> {
+    build: &'a Build<'a>,
+    node: &'a Node,
+    package: &'a PackageJson,
+}
+
+impl App<'_> {
+    /// Makes `node_modules` be what the lockfile says. Returns where to keep it afterwards.
+    async fn install(&self) -> Result<Option<Modules>, Error> {
+        let Build { dir, cache, output, .. } = *self.build;
+        if !self.package.has_dependencies() {
+            return Ok(None);
+        }
+        let lockfile = package_json::lockfile(dir)?;
+        output.step("Installing dependencies");
+        // The app's own npm settings may leave out packages or name another registry.
+        let npmrc = fs::read(dir.join(".npmrc")).unwrap_or_default();
+        let dependencies = self.package.dependencies_key();
+        let inputs = [
+            lockfile.as_slice(),
+            dependencies.as_bytes(),
+            self.node.version.as_bytes(),
+            self.node.npm_version.as_bytes(),
+            &npmrc,
+        ];
+        let modules = Modules::new(cache, &inputs);
+        if modules.restore(dir)? {
+            output.detail("node_modules is the last build's: the lockfile did not change");
+            return Ok(Some(modules));
+        }
+        let npm_cache = self.build.tools.stacks.npm_cache()?;
+        let command = self.node.npm_ci(dir, &npm_cache).config_vars(self.build.env);
+        self.build.steps.time("npm ci", self.run(command)).await?;
+        Ok(Some(modules))
+    }
+
+    /// Runs a script of `package.json` if there is one.
+    async fn script(&self, name: &str) -> Result<bool, Error> {
+        if !self.package.scripts.contains_key(name) {
+            return Ok(false);
+        }
+        self.build.output.step("Build");
+        self.build.output.detail(&format!("Running {name}"));
+        let command = self.node.npm(self.build.dir, &["run", name]).config_vars(self.build.env);
+        self.build.steps.time(name, self.run(command)).await?;
+        Ok(true)
+    }
+
+    async fn build(
+        &self,
+        stack: &Installed,
+        launches: Vec<(String, String, Launch)>,
+    ) -> Result<BTreeMap<String, ProcessType>, Error> {
+        // Heroku runs the one in place of the other.
+        if !self.script("heroku-postbuild").await? {
+            self.script("build").await?;
+        }
+        self.build.output.step("Bundling");
+        let bundles = self.build.dir.join(BUNDLES);
+        files::fresh_dir(&bundles)?;
+        let mut processes = BTreeMap::new();
+        for (process, command, launch) in launches {
+            let entry = launch.entry(self.build.dir, &process, &command)?;
+            let name = format!("{process}.cjs");
+            let bundle = bundles.join(&name);
+            let run = self
+                .node
+                .node(&stack.dir, format!("bundling {entry}"))
+                .dir_read_only()
+                .writable(self.build.dir)
+                .arg("bundle.mjs")
+                .arg("--app")
+                .arg(self.build.dir)
+                .args(["--entry", &entry])
+                .arg("--out")
+                .arg(&bundle);
+            self.build.steps.time("bundle", self.run(run)).await?;
+            let size = bundle.metadata().map_err(io_at(&bundle))?.len();
+            self.build.output.detail(&format!("{process}: {entry} ({} KB)", size.div_ceil(1024)));
+            let mut args =
+                vec![format!("/app/{BUNDLES}/{name}"), "node".into(), format!("/app/{entry}")];
+            args.extend(launch.args);
+            let (component, world) = (ComponentRef::Stack, world_of(&process));
+            processes.insert(process, ProcessType { command, component, world, args });
+        }
+        Ok(processes)
+    }
+
+    async fn run(&self, command: crate::sandbox::Command) -> Result<(), Error> {
+        let Build { tools, workspace, deadline, output, .. } = *self.build;
+        tools.sandbox.run(command, workspace, deadline, output).await
+    }
+}

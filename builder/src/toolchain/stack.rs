@@ -1,0 +1,198 @@
+//! Stacks: installs a recipe's packages and builds the stack's component, once per machine.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use wpaas_slug::{Digest, Limits, Store, World};
+
+use crate::{
+    Error, Output,
+    component::Component,
+    error::io_at,
+    files::{self, FileLock, blocking},
+    sandbox::{Deadline, Sandbox, Workspace},
+    toolchain::{lock::Lock, node::Node, recipe},
+};
+
+/// Written last, with the recipe's digest: what is in a directory with this file is complete.
+const COMPLETE: &str = ".complete";
+
+/// A stack whose component is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    /// `node-20`
+    pub name: String,
+    /// The blob of its component.
+    pub component: Digest,
+}
+
+/// A stack with what builds for it need.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) stack: Stack,
+    /// The recipe with its packages.
+    pub(crate) dir: PathBuf,
+    pub(crate) worlds: Vec<World>,
+}
+
+/// Kept beside a stack's component: what it was when it was built.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    component: Digest,
+    worlds: Vec<World>,
+}
+
+/// Installs stacks.
+#[derive(Debug)]
+pub(crate) struct Stacks {
+    cache_dir: PathBuf,
+    store: Store,
+    limits: Limits,
+    /// Those seen to be complete by this process. Held while one is being installed, so that builds that need
+    /// the same one wait.
+    known: Mutex<HashMap<String, Arc<Installed>>>,
+}
+
+impl Stacks {
+    pub(crate) fn new(cache_dir: PathBuf, store: Store, limits: Limits) -> Self {
+        Self { cache_dir, store, limits, known: Mutex::new(HashMap::new()) }
+    }
+
+    /// npm's cache of downloads.
+    pub(crate) fn npm_cache(&self) -> Result<PathBuf, Error> {
+        let dir = self.cache_dir.join("npm");
+        fs::create_dir_all(&dir).map_err(io_at(&dir))?;
+        Ok(dir)
+    }
+
+    /// The stack `name`, installed, its component in the store.
+    pub(crate) async fn ensure(
+        &self,
+        name: &str,
+        lock: &Lock,
+        node: &Node,
+        sandbox: &Sandbox,
+        output: &Output,
+    ) -> Result<Arc<Installed>, Error> {
+        let deadline = Deadline::after_ms(self.limits.toolchain_ms);
+        let work = async {
+            let mut known = self.known.lock().await;
+            if let Some(installed) = known.get(name)
+                && installed.dir.join(COMPLETE).exists()
+            {
+                return Ok(installed.clone());
+            }
+            let installed =
+                Arc::new(self.install(name, lock, node, sandbox, deadline, output).await?);
+            known.insert(name.to_owned(), installed.clone());
+            Ok(installed)
+        };
+        deadline.within(&format!("installing the {name} stack"), Box::pin(work)).await
+    }
+
+    async fn install(
+        &self,
+        name: &str,
+        lock: &Lock,
+        node: &Node,
+        sandbox: &Sandbox,
+        deadline: Deadline,
+        output: &Output,
+    ) -> Result<Installed, Error> {
+        let recipe = recipe::find(&lock.stack(name)?.recipe)?;
+        let key = format!("{name}-{}", recipe.digest().short());
+        let dir = self.cache_dir.join("toolchains").join(&key);
+        let component = self.cache_dir.join("stacks").join(format!("{key}.wasm"));
+        let lock_file = self.cache_dir.join("locks").join(&key);
+        let waiting = format!("Waiting for another process that is installing the {name} stack");
+        let _held = FileLock::acquire(&lock_file, &waiting, output).await?;
+
+        let complete = recipe.digest().to_string();
+        let has_packages = || fs::read_to_string(dir.join(COMPLETE)).is_ok_and(|is| is == complete);
+        if !has_packages() || verified(&component).await?.is_none() {
+            let workspace = Workspace::fresh(&self.cache_dir.join("work").join(&key))?;
+            output.step(&format!("Installing the {name} stack (once on this machine)"));
+            if !has_packages() {
+                output.detail("Fetching its packages, pinned by its lockfile");
+                files::fresh_dir(&dir)?;
+                recipe.write(&dir)?;
+                let command = node.npm_ci(&dir, &self.npm_cache()?);
+                sandbox.run(command, &workspace, deadline, output).await?;
+                files::write_whole(&dir.join(COMPLETE), complete.as_bytes())?;
+            }
+            if verified(&component).await?.is_none() {
+                output.detail("Building its component");
+                self.build(&dir, &component, node, sandbox, &workspace, deadline, output).await?;
+            }
+            files::remove(&self.cache_dir.join("work").join(&key))?;
+        }
+        let Some(record) = verified(&component).await? else {
+            return Err(Error::Toolchain(format!(
+                "{} is damaged; remove it and try again",
+                component.display()
+            )));
+        };
+        if !self.store.has(record.component).await? {
+            let bytes = blocking(move || fs::read(&component).map_err(io_at(&component))).await?;
+            self.store.put(bytes.into()).await?;
+        }
+        let stack = Stack { name: name.to_owned(), component: record.component };
+        Ok(Installed { stack, dir, worlds: record.worlds })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of `install`, with its context")]
+    async fn build(
+        &self,
+        dir: &Path,
+        component: &Path,
+        node: &Node,
+        sandbox: &Sandbox,
+        workspace: &Workspace,
+        deadline: Deadline,
+        output: &Output,
+    ) -> Result<(), Error> {
+        let parent = component.parent().unwrap_or(dir);
+        fs::create_dir_all(parent).map_err(io_at(parent))?;
+        // Made inside the recipe's directory, which is the only one that the program may write to.
+        let made = dir.join("stack.wasm");
+        let command = node.node(dir, "build-stack.mjs").arg("build-stack.mjs").arg(&made);
+        sandbox.run(command, workspace, deadline, output).await?;
+        let (limits, component) = (self.limits.clone(), component.to_owned());
+        blocking(move || {
+            let bytes = fs::read(&made).map_err(io_at(&made))?;
+            let built = Component::read("the stack's component", bytes, &limits)?;
+            let offers = |world: &World| built.exports.offers(*world);
+            let worlds = [World::Http, World::Cli].into_iter().filter(offers).collect();
+            let record = Record { component: built.digest, worlds };
+            let record =
+                serde_json::to_vec(&record).map_err(|error| Error::Internal(error.to_string()))?;
+            files::write_whole(&component, &built.bytes)?;
+            files::write_whole(&record_file(&component), &record)?;
+            files::remove(&made)
+        })
+        .await
+    }
+}
+
+/// The record of a stack's component, if the component is there as it was built.
+async fn verified(component: &Path) -> Result<Option<Record>, Error> {
+    let component = component.to_owned();
+    blocking(move || {
+        let Ok(record) = fs::read(record_file(&component)) else { return Ok(None) };
+        let Ok(record) = serde_json::from_slice::<Record>(&record) else { return Ok(None) };
+        let Ok(file) = File::open(&component) else { return Ok(None) };
+        let (digest, _) = Digest::of_reader(file).map_err(io_at(&component))?;
+        Ok((digest == record.component).then_some(record))
+    })
+    .await
+}
+
+fn record_file(component: &Path) -> PathBuf {
+    component.with_extension("json")
+}

@@ -1,0 +1,69 @@
+// What is changed in single files before esbuild reads them: their place in the dyno, and regular expressions that the
+// engine does not know. Most files pass untouched.
+import { readFile } from 'node:fs/promises';
+import { extname, posix, resolve } from 'node:path';
+import { transform } from 'esbuild';
+import { mounted } from './lines.mjs';
+
+const LOADERS = {
+  '.js': 'js', '.cjs': 'js', '.mjs': 'js', '.jsx': 'jsx', '.ts': 'ts', '.cts': 'ts', '.mts': 'ts', '.tsx': 'tsx',
+};
+const PROPERTY_ESCAPE = /\\[pP]\{/;
+const OWN_DIRNAME = /\b(?:const|let|var|function)\s+(?:\{[^}]*)?__(?:dirname|filename)\b/;
+// A hashbang, comments and directives: what must stay in front.
+const PROLOGUE = /^(?:#![^\n]*\n)?(?:\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(?:'use [^'\n]*'|"use [^"\n]*")\s*;?)*/;
+
+/** The declarations that tell a file where it is; in one line, so that its line numbers stay. */
+function placeDeclarations(text, file, isEntry) {
+  const directory = posix.dirname(file);
+  let declarations = '';
+  if (/\bimport\.meta\b/.test(text)) {
+    const url = JSON.stringify(`file://${encodeURI(file)}`);
+    declarations +=
+      `const __wpaas_meta={url:${url},filename:${JSON.stringify(file)},dirname:${JSON.stringify(directory)},` +
+      `main:${isEntry},resolve:s=>/^[./]/.test(s)?new URL(s,${url}).href:s};`;
+  }
+  if (/\b__(?:dirname|filename)\b/.test(text) && !OWN_DIRNAME.test(text)) {
+    declarations += `var __dirname=${JSON.stringify(directory)},__filename=${JSON.stringify(file)};`;
+  }
+  return declarations;
+}
+
+async function lowerRegexes(text, loader, file) {
+  const { lower } = await import('./regexes.mjs');
+  if (loader === 'js') return { text: lower(text), loader };
+  // The parser knows JavaScript only.
+  const { code } = await transform(text, { loader, sourcefile: file, sourcemap: 'inline', target: 'esnext' });
+  return { text: lower(code), loader: 'js' };
+}
+
+export function sources(app, entry) {
+  const main = resolve(app, entry);
+  return {
+    name: 'sources',
+    setup(build) {
+      build.onLoad({ filter: /\.(?:[cm]?[jt]s|[jt]sx)$/, namespace: 'file' }, async (args) => {
+        let text = await readFile(args.path, 'utf8');
+        let loader = LOADERS[extname(args.path)];
+        const isEntry = args.path === main;
+        let changed = false;
+        if (isEntry && /\brequire\.main\b/.test(text)) {
+          // The entry's own module object is the bundle's; it is asked whether it is the main one.
+          text = text.replace(/\brequire\.main\b/g, 'module'.padEnd('require.main'.length));
+          changed = true;
+        }
+        const declarations = placeDeclarations(text, mounted(app, args.path), isEntry);
+        if (declarations !== '') {
+          const [prologue] = PROLOGUE.exec(text);
+          text = prologue + declarations + text.slice(prologue.length);
+          changed = true;
+        }
+        if (PROPERTY_ESCAPE.test(text)) {
+          ({ text, loader } = await lowerRegexes(text, loader, args.path));
+          changed = true;
+        }
+        return changed ? { contents: text, loader } : undefined;
+      });
+    },
+  };
+}

@@ -1,0 +1,138 @@
+// How the app's process ends: an exception nobody caught, process.exit, and what the host is told of it.
+import { exit as hostExit } from 'wasi:cli/exit@0.2.10';
+import { ResponseOutparam } from 'wasi:http/types@0.2.10';
+import { inspect } from '../node/inspect.js';
+import { writeStdio } from '../wasi/stdio.js';
+
+let outparam;
+let booting = true;
+let process;
+
+/** Gives this module the `process` object, whose listeners have a say in how it ends. */
+export function setProcess(object) {
+  process = object;
+}
+
+/** The response that the host waits for; a failure is reported there while it is not answered. */
+export function setOutparam(value) {
+  outparam = value;
+}
+
+/** Takes the place of the response, for whoever answers it: undefined when it is already answered. */
+export function takeOutparam() {
+  const taken = outparam;
+  outparam = undefined;
+  return taken;
+}
+
+/** The app listens: from now on a failure is a crash of a running dyno. */
+export function bootFinished() {
+  booting = false;
+}
+
+/** Answers the waiting request with a failure of the dyno: `code` is Heroku's, R10 or H10. */
+export function reportFailure(code, message) {
+  const out = takeOutparam();
+  if (out !== undefined) ResponseOutparam.set(out, { tag: 'err', val: { tag: 'internal-error', val: `${code} ${message}` } });
+}
+
+/** Ends the dyno. Does not return. */
+export function terminate(code) {
+  if (booting) {
+    reportFailure('H10', `App crashed: process exited with status ${code} before it listened on $PORT`);
+  }
+  hostExit(code === 0 ? { tag: 'ok' } : { tag: 'err' });
+}
+
+function emitGuarded(event, ...args) {
+  try {
+    process.emit(event, ...args);
+  } catch (error) {
+    printError(error);
+  }
+}
+
+/** process.exit: 'exit' listeners run, then the dyno ends. */
+export function exitProcess(code) {
+  const status = Number(code ?? process.exitCode ?? 0) || 0;
+  if (!process._exiting) {
+    process._exiting = true;
+    process.exitCode = status;
+    emitGuarded('exit', status);
+  }
+  terminate(Number(process.exitCode) || 0);
+}
+
+/** Prints an error as Node does when it ends a process. */
+export function printError(error, prefix = '') {
+  let text;
+  try {
+    if (error instanceof Error) {
+      text = inspect(error);
+    } else {
+      text = `Uncaught ${inspect(error)}`;
+      prefix = '';
+    }
+  } catch {
+    text = String(error);
+  }
+  writeStdio(2, `${prefix}${text}\n\nNode.js ${process?.version ?? ''} (wpaas)\n`);
+}
+
+function rejectionError(reason) {
+  if (reason instanceof Error) return reason;
+  const error = new Error(
+    'This error originated either by throwing inside of an async function without a catch block, or by rejecting ' +
+      `a promise which was not handled with .catch(). The promise rejected with the reason "${inspect(reason)}".`,
+  );
+  error.code = 'ERR_UNHANDLED_REJECTION';
+  return error;
+}
+
+/** An exception or rejection that the app did not handle. Returns only when the app's own listener took it. */
+export function uncaught(error, origin) {
+  if (origin === 'unhandledRejection') {
+    if (process.listenerCount('unhandledRejection') > 0) {
+      process.emit('unhandledRejection', error, Promise.reject(error).catch(() => {}));
+      return;
+    }
+    error = rejectionError(error);
+  }
+  process.emit('uncaughtExceptionMonitor', error, origin);
+  if (process.listenerCount('uncaughtException') > 0) {
+    try {
+      process.emit('uncaughtException', error, origin);
+      return;
+    } catch (second) {
+      error = second;
+    }
+  }
+  crash(error);
+}
+
+/** Prints the error and ends the dyno with status 1. */
+export function crash(error) {
+  printError(error, booting ? '' : 'Uncaught ');
+  if (booting) reportFailure('H10', `App crashed: ${summary(error)}`);
+  process.exitCode = 1;
+  if (!process._exiting) {
+    process._exiting = true;
+    emitGuarded('exit', 1);
+  }
+  terminate(1);
+}
+
+function summary(error) {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return text.split('\n', 1)[0].slice(0, 200);
+}
+
+/** The app waits for nothing and has not answered: no response can come any more, so the dyno ends at once. */
+export function stalled() {
+  writeStdio(
+    2,
+    'Error: the request was not answered and nothing is left to wait for. Usually a promise was rejected without a ' +
+      'handler, or a handler did not call res.end().\n',
+  );
+  terminate(1);
+}

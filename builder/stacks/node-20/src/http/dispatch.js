@@ -1,0 +1,114 @@
+// One request of the host through the app's server.
+import EventEmitter from '../node/events.js';
+import { uncaught } from '../boot/fatal.js';
+import { runLoop, defer, engineBusy } from '../loop/loop.js';
+import { callsOpen } from '../loop/calls.js';
+import { drainTicks } from '../loop/ticks.js';
+import { nowMs } from '../wasi/clock.js';
+import { setTimeout } from '../loop/timers.js';
+import { BodyReader } from '../wasi/body.js';
+import { fieldsToList } from '../wasi/fields.js';
+import { ConnectionInfo } from './socket.js';
+import { IncomingMessage } from './incoming.js';
+import { ServerResponse } from './server.js';
+
+// How long the instance stays with a request whose response is complete, for the calls that it started.
+const AFTER_RESPONSE_MS = 10_000;
+
+// How long to sleep for a response that has begun and waits for nothing.
+const QUIET_STREAM_MS = 10_000;
+
+function takeRequest(incoming) {
+  const method = incoming.method();
+  const authority = incoming.authority();
+  const fields = incoming.headers();
+  const raw = [];
+  // The host keeps `host` to itself; the app must see it.
+  if (authority !== undefined) raw.push('host', authority);
+  for (const [name, value] of fieldsToList(fields)) raw.push(name, value);
+  fields[Symbol.dispose]();
+  return {
+    method: method.tag === 'other' ? method.val : method.tag.toUpperCase(),
+    url: incoming.pathWithQuery() ?? '/',
+    raw,
+    body: incoming.consume(),
+  };
+}
+
+function header(raw, name) {
+  for (let i = 0; i < raw.length; i += 2) if (raw[i] === name) return raw[i + 1];
+  return undefined;
+}
+
+function makeMessages(server, incoming) {
+  const { method, url, raw, body } = takeRequest(incoming);
+  const forwarded = header(raw, 'x-forwarded-for')?.split(',').at(-1).trim();
+  const socket = new ConnectionInfo({
+    remoteAddress: forwarded || '127.0.0.1',
+    remoteFamily: forwarded?.includes(':') ? 'IPv6' : 'IPv4',
+    remotePort: Number(header(raw, 'x-request-port')) || 0,
+    localAddress: '127.0.0.1',
+    localPort: server._port,
+    encrypted: false,
+    server,
+  });
+  const request = new IncomingMessage(socket);
+  const reader = new BodyReader(body);
+  const length = header(raw, 'content-length');
+  let hasBody = length !== undefined && length !== '0';
+  if (length === undefined && method !== 'GET' && method !== 'HEAD' && reader.mayHaveData()) {
+    // The host has undone the chunked coding; packages look at this field to know that a body comes.
+    raw.push('transfer-encoding', 'chunked');
+    hasBody = true;
+  }
+  if (hasBody) request._setBody(reader);
+  else reader.close();
+  request.rawHeaders = raw;
+  request.method = method;
+  request.url = url;
+  const response = new ServerResponse(request);
+  response.assignSocket(socket);
+  return { socket, request, response };
+}
+
+// As `emit`, but an async listener that fails is seen at once: no one else can see the promise it returned.
+function emitRequest(server, request, response) {
+  if (server.emit !== EventEmitter.prototype.emit) {
+    server.emit('request', request, response);
+    return;
+  }
+  for (const listener of server.rawListeners('request')) {
+    const result = listener.call(server, request, response);
+    if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
+      result.then(undefined, (reason) => uncaught(reason, 'unhandledRejection'));
+    }
+  }
+}
+
+/**
+ * Serves one request. Resolves to true when the response is complete, to false when the app waits for nothing that
+ * could ever complete it.
+ */
+export async function serveRequest(server, incoming) {
+  const { socket, request, response } = makeMessages(server, incoming);
+  defer(() => {
+    server.emit('connection', socket);
+    emitRequest(server, request, response);
+  });
+  while (!(await runLoop(() => response.closed, { listening: true }))) {
+    if (!response._sent) return false;
+    // A stream of events may stay silent; the host ends it when its client is gone or its time is up.
+    setTimeout(() => {}, QUIET_STREAM_MS);
+  }
+  response.detachSocket();
+  socket.destroyed = true;
+  socket.readable = false;
+  socket.writable = false;
+  socket.emit('close', false);
+  if (!request.destroyed) request.destroy();
+  drainTicks();
+  incoming[Symbol.dispose]();
+  const until = nowMs() + AFTER_RESPONSE_MS;
+  await runLoop(() => !(callsOpen() || engineBusy()) || nowMs() >= until, { listening: true, beat: 1000 });
+  return true;
+}

@@ -1,0 +1,1 @@
+//! Node.js apps with real npm, where the stack can be installed.

@@ -1,0 +1,233 @@
+//! The command tree.
+
+use std::io;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{self, Context},
+    compile, dev,
+    exit::Interrupted,
+    serve,
+};
+
+/// Heroku's way of working on WebAssembly dynos
+#[derive(Debug, Parser)]
+#[command(
+    name = "wpaas",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = false,
+    after_help = "Examples:
+  $ wpaas serve                       start platform and node on this machine
+  $ wpaas deploy examples/node-http   deploy a directory
+  $ wpaas logs --tail                 watch its log
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 server not reachable, 4 not authorised."
+)]
+pub(crate) struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Every command; the names are the heroku CLI's.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::Args),
+    Dev(dev::Args),
+    #[command(hide = true)]
+    Compile(compile::Args),
+
+    Deploy(commands::deploy::Args),
+    #[command(alias = "apps:create")]
+    Create(commands::apps::CreateArgs),
+    #[command(alias = "apps:list", alias = "list")]
+    Apps(commands::apps::ListArgs),
+    #[command(alias = "apps:info")]
+    Info(commands::apps::InfoArgs),
+    #[command(alias = "apps:destroy", alias = "apps:delete")]
+    Destroy(commands::apps::DestroyArgs),
+    #[command(alias = "apps:open")]
+    Open(commands::open::Args),
+
+    Config(commands::config::ListArgs),
+    #[command(name = "config:get")]
+    ConfigGet(commands::config::GetArgs),
+    #[command(name = "config:set", alias = "config:add")]
+    ConfigSet(commands::config::SetArgs),
+    #[command(name = "config:unset", alias = "config:remove")]
+    ConfigUnset(commands::config::UnsetArgs),
+
+    Releases(commands::releases::ListArgs),
+    #[command(name = "releases:info")]
+    ReleasesInfo(commands::releases::InfoArgs),
+    #[command(name = "releases:verify")]
+    ReleasesVerify(commands::releases::VerifyArgs),
+    #[command(alias = "releases:rollback")]
+    Rollback(commands::releases::RollbackArgs),
+
+    Ps(commands::ps::ListArgs),
+    #[command(name = "ps:scale", alias = "scale", alias = "dyno:scale")]
+    PsScale(commands::ps::ScaleArgs),
+    #[command(name = "ps:restart", alias = "restart", alias = "dyno:restart")]
+    PsRestart(commands::ps::RestartArgs),
+
+    Logs(commands::logs::Args),
+
+    Domains(commands::domains::ListArgs),
+    #[command(name = "domains:add")]
+    DomainsAdd(commands::domains::AddArgs),
+    #[command(name = "domains:remove")]
+    DomainsRemove(commands::domains::RemoveArgs),
+
+    Version(commands::version::Args),
+}
+
+impl Command {
+    /// Carries it out, on a runtime of its own where it needs one.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        if let Self::Compile(args) = self {
+            return compile::run(args);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(Box::pin(self.dispatch()));
+        // A thread that still reads a confirmation from the terminal must not keep the process alive.
+        runtime.shutdown_background();
+        result
+    }
+
+    async fn dispatch(self) -> anyhow::Result<()> {
+        match self {
+            // These two end on signals in their own way: they drain.
+            Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Dev(args) => Box::pin(dev::run(args)).await,
+            client => {
+                tokio::select! {
+                    result = Box::pin(client.ask()) => result,
+                    signal = tokio::signal::ctrl_c() => Err(interrupted(signal)),
+                }
+            }
+        }
+    }
+
+    /// The commands that are clients of a server.
+    async fn ask(self) -> anyhow::Result<()> {
+        use commands::{apps, config, deploy, domains, logs, open, ps, releases, version};
+        match self {
+            Self::Serve(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
+            Self::Deploy(args) => deploy::run(&Context::open(&args.target.server)?, &args).await,
+            Self::Create(args) => apps::create(&Context::open(&args.server)?, &args).await,
+            Self::Apps(args) => apps::list(&Context::open(&args.server)?, &args).await,
+            Self::Info(args) => apps::info(&Context::open(&args.target.server)?, &args).await,
+            Self::Destroy(args) => apps::destroy(&Context::open(&args.target.server)?, &args).await,
+            Self::Open(args) => open::run(&Context::open(&args.target.server)?, &args).await,
+            Self::Config(args) => config::list(&Context::open(&args.target.server)?, &args).await,
+            Self::ConfigGet(args) => config::get(&Context::open(&args.target.server)?, &args).await,
+            Self::ConfigSet(args) => config::set(&Context::open(&args.target.server)?, &args).await,
+            Self::ConfigUnset(args) => {
+                config::unset(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Releases(args) => {
+                releases::list(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::ReleasesInfo(args) => {
+                releases::info(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::ReleasesVerify(args) => {
+                releases::verify(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Rollback(args) => {
+                releases::rollback(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Ps(args) => ps::list(&Context::open(&args.target.server)?, &args).await,
+            Self::PsScale(args) => ps::scale(&Context::open(&args.target.server)?, &args).await,
+            Self::PsRestart(args) => ps::restart(&Context::open(&args.target.server)?, &args).await,
+            Self::Logs(args) => logs::run(&Context::open(&args.target.server)?, &args).await,
+            Self::Domains(args) => domains::list(&Context::open(&args.target.server)?, &args).await,
+            Self::DomainsAdd(args) => {
+                domains::add(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::DomainsRemove(args) => {
+                domains::remove(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Version(args) => version::run(&args),
+        }
+    }
+}
+
+fn interrupted(signal: io::Result<()>) -> anyhow::Error {
+    match signal {
+        Ok(()) => Interrupted.into(),
+        Err(error) => anyhow::Error::new(error).context("cannot wait for Ctrl-C"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn refused(line: &str) -> clap::Error {
+        Cli::try_parse_from(line.split(' ')).expect_err(line)
+    }
+
+    #[test]
+    fn the_tree_is_sound_and_every_command_shows_an_example() {
+        let tree = Cli::command();
+        tree.clone().debug_assert();
+        for command in tree.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} says what it does");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("$ wpaas {name}")), "{name}: {help:?}");
+        }
+    }
+
+    #[test]
+    fn herokus_names_and_flags_are_understood() {
+        for line in [
+            "wpaas create",
+            "wpaas apps:create demo",
+            "wpaas destroy --confirm demo",
+            "wpaas deploy . -a demo --local --json",
+            "wpaas config:set A=1 B= C=x=y -a demo",
+            "wpaas config:unset A B",
+            "wpaas releases -n 5 --json",
+            "wpaas releases:info v3",
+            "wpaas rollback",
+            "wpaas rollback 3 --app demo",
+            "wpaas ps:scale web=0..20 worker+1",
+            "wpaas ps:restart web.1",
+            "wpaas logs -t -n 100 --source app --dyno web.1",
+            "wpaas logs -d web.1",
+            "wpaas domains:add www.example.org",
+            "wpaas apps --api http://127.0.0.1:5081",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_a_usage_error_before_anything_is_asked() {
+        for line in [
+            "wpaas",
+            "wpaas frobnicate",
+            "wpaas config:set A",
+            "wpaas config:set =1",
+            "wpaas config:set",
+            "wpaas config:get",
+            "wpaas releases:info latest",
+            "wpaas rollback v0",
+            "wpaas releases -n 0",
+            "wpaas ps:scale web",
+            "wpaas ps:scale web=5..2",
+            "wpaas logs -n 1501",
+            "wpaas logs --source router",
+            "wpaas info -a ..",
+        ] {
+            assert_eq!(refused(line).exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The HTTP API: Heroku's Platform API v3, plus wpaas' own additions.
+//!
+//! Requests are read liberally (ids and names everywhere, numbers as strings, no particular content type),
+//! responses are exactly what Heroku's schema says. A client that sends
+//! `Accept: application/vnd.wpaas+json; version=3` gets wpaas' own fields in the same objects.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post, put},
+};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::{Ctx, Error};
+
+mod account;
+mod apps;
+mod blobs;
+mod builds;
+mod catalog;
+mod config;
+mod domains;
+mod dynos;
+mod error;
+mod extract;
+mod formation;
+mod log_sessions;
+mod range;
+mod releases;
+mod serialise;
+mod slugs;
+mod sources;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+
+/// All routes.
+pub(crate) fn router(ctx: Ctx) -> Router {
+    let authenticated = Router::new()
+        .route("/account", get(account::info))
+        .route("/account/features", get(account::none))
+        .route("/account/keys", get(account::none))
+        .route("/users/{user}", get(account::info_of))
+        .route("/users/{user}/apps", get(apps::list_of))
+        .route("/apps", post(apps::create).get(apps::list))
+        .route("/apps/{app}", get(apps::info).patch(apps::update).delete(apps::delete))
+        .route("/apps/{app}/addons", get(apps::none))
+        .route("/apps/{app}/features", get(apps::none))
+        .route("/apps/{app}/collaborators", get(account::collaborators))
+        .route("/apps/{app}/config-vars", get(config::get).patch(config::patch))
+        .route("/apps/{app}/releases", get(releases::list).post(releases::create))
+        .route("/apps/{app}/releases/verification", get(releases::verification))
+        .route("/apps/{app}/releases/{release}", get(releases::info))
+        .route("/apps/{app}/releases/{release}/config-vars", get(config::of_release))
+        .route("/apps/{app}/formation", get(formation::list).patch(formation::batch))
+        .route("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update))
+        .route("/apps/{app}/formations/{type}", delete(dynos::restart_type))
+        .route("/apps/{app}/formations/{type}/actions/stop", post(dynos::restart_type))
+        .route("/apps/{app}/dynos", get(dynos::list).delete(dynos::restart_all))
+        .route("/apps/{app}/dynos/{dyno}", get(dynos::info).delete(dynos::restart))
+        .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart))
+        .route("/apps/{app}/domains", get(domains::list).post(domains::create))
+        .route("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete))
+        .route("/apps/{app}/builds", get(builds::list).post(builds::create))
+        .route("/apps/{app}/builds/{build}", get(builds::info))
+        .route("/apps/{app}/sources", post(sources::create_for_app))
+        .route("/apps/{app}/slugs", post(slugs::create))
+        .route("/apps/{app}/slugs/{slug}", get(slugs::info))
+        .route("/apps/{app}/log-sessions", post(log_sessions::create))
+        .route("/apps/{app}/available-stacks", get(catalog::stacks_of_app))
+        .route("/sources", post(sources::create))
+        .route("/blobs/missing", post(blobs::missing))
+        .route("/blobs/{digest}", put(blobs::put))
+        .route("/regions", get(catalog::regions))
+        .route("/regions/{region}", get(catalog::region))
+        .route("/stacks", get(catalog::stacks))
+        .route("/stacks/{stack}", get(catalog::stack))
+        .route_layer(from_fn_with_state(ctx.clone(), authenticate));
+    // These are protected by the token in their URL.
+    let by_url = Router::new()
+        .route("/", get(root))
+        .route("/sources/{token}", put(sources::upload).get(sources::download))
+        .route("/builds/{token}/output", get(builds::output))
+        .route("/logs/{token}", get(log_sessions::stream));
+    authenticated
+        .merge(by_url)
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(from_fn(conditional))
+        .layer(from_fn(identify))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(ctx)
+}
+
+async fn root() -> Response {
+    let about = serde_json::json!({"name": "wpaas", "version": env!("CARGO_PKG_VERSION")});
+    extract::reply(StatusCode::OK, &about)
+}
+
+async fn unknown() -> Response {
+    error::response(
+        StatusCode::NOT_FOUND,
+        &serde_json::json!({
+            "id": "not_found",
+            "message": "The requested API endpoint was not found. Are you using the right HTTP verb \
+                        (i.e. `GET` vs. `POST`), and did you specify your intended version with the \
+                        `Accept` header?",
+        }),
+    )
+}
+
+/// Finds out who asks, and counts the request.
+async fn authenticate(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Response {
+    let token = extract::token(request.headers());
+    let answer = async {
+        let token = token.ok_or(Error::Unauthorized)?;
+        let user = {
+            let mut db = ctx.db.read().await?;
+            crate::auth::authenticate(&mut db, &token).await?
+        };
+        let left = ctx.rate_limit.take(user.id)?;
+        Ok::<_, Error>((user, left))
+    };
+    match answer.await {
+        Ok((user, left)) => {
+            request.extensions_mut().insert(user);
+            let mut response = next.run(request).await;
+            response.headers_mut().insert(RATE_LIMIT_REMAINING, HeaderValue::from(left));
+            response
+        }
+        Err(error) => {
+            let limited = matches!(error, Error::RateLimited);
+            let mut response = error.into_response();
+            if limited {
+                response.headers_mut().insert(RATE_LIMIT_REMAINING, HeaderValue::from(0));
+            }
+            response
+        }
+    }
+}
+
+/// Gives every response its id.
+async fn identify(request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().to_string();
+    let (method, path) = (request.method().clone(), shown_path(request.uri().path()));
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    if response.status().is_server_error() {
+        tracing::error!(id, %method, path, status, "API request");
+    } else {
+        tracing::debug!(id, %method, path, status, "API request");
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The path without the secrets that some URLs carry.
+fn shown_path(path: &str) -> String {
+    let secret = |part: &str| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    path.split('/').map(|part| if secret(part) { "…" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+/// ETag and If-None-Match for JSON.
+async fn conditional(request: Request, next: Next) -> Response {
+    let get = request.method() == Method::GET;
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let response = next.run(request).await;
+    let json = response.headers().get(header::CONTENT_TYPE);
+    let json = json.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if !get || !json || !response.status().is_success() {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // JSON is made in memory, so this neither waits nor grows.
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let etag = format!("\"{}\"", hex::encode(Sha256::digest(&bytes)));
+    let unchanged = known.as_ref().and_then(|known| known.to_str().ok()).is_some_and(|known| {
+        known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag || one.trim() == "*")
+    });
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        parts.headers.insert(header::ETAG, etag);
+    }
+    if unchanged {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(header::CONTENT_TYPE);
+        return (parts, ()).into_response();
+    }
+    (parts, bytes).into_response()
+}

@@ -1,0 +1,278 @@
+//! The objects of the API: every property of Heroku's schema, and no other unless the client asked for wpaas'
+//! own. What wpaas does not have (spaces, teams, regions) has the value that says so.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use wpaas_slug::feed::{DynoState, DynoStatus};
+
+use super::extract::Extended;
+use crate::{
+    Inner,
+    apps::App,
+    auth::User,
+    builds::Build,
+    domains::Domain,
+    formation::{Process, SIZE},
+    releases::Release,
+    slugs::SlugRow,
+    stacks,
+};
+
+/// The only region's name. Heroku's default, because scripts and Terraform files name it.
+pub(super) const REGION: &str = "us";
+
+/// An id for something that has no row of its own: the same things have the same id for ever.
+pub(super) fn stable_id(kind: &str, of: &str) -> String {
+    let hash = Sha256::digest(format!("{kind}\0{of}"));
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+/// Heroku's times have no fraction of a second.
+pub(super) fn time(stored: &str) -> String {
+    match stored.get(..19) {
+        Some(seconds) => format!("{seconds}Z"),
+        None => stored.to_owned(),
+    }
+}
+
+/// Adds wpaas' own fields where they were asked for.
+fn extend(mut object: Value, extended: Extended, own: impl FnOnce() -> Value) -> Value {
+    if extended.0
+        && let (Some(object), Value::Object(own)) = (object.as_object_mut(), own())
+    {
+        object.extend(own);
+    }
+    object
+}
+
+fn app_ref(app: &App) -> Value {
+    json!({"id": app.id, "name": app.name})
+}
+
+fn stack_ref(name: &str) -> Value {
+    json!({"id": stable_id("stack", name), "name": name})
+}
+
+pub(super) fn account(user: &User) -> Value {
+    json!({
+        "allow_tracking": false,
+        "beta": false,
+        "country_of_residence": null,
+        "created_at": time(&user.created_at),
+        "default_organization": null,
+        "default_team": null,
+        "delinquent_at": null,
+        "email": user.email,
+        "federated": false,
+        "id": user.id,
+        "identity_provider": null,
+        "last_login": null,
+        "name": null,
+        "sms_number": null,
+        "suspended_at": null,
+        "two_factor_authentication": false,
+        "updated_at": time(&user.created_at),
+        "verified": true,
+    })
+}
+
+pub(super) fn collaborator(app: &App) -> Value {
+    json!({
+        "app": app_ref(app),
+        "created_at": time(&app.created_at),
+        "id": stable_id("collaborator", &format!("{}{}", app.id, app.owner_id)),
+        "permissions": [],
+        "role": "owner",
+        "updated_at": time(&app.created_at),
+        "user": {"email": app.owner_email, "federated": false, "id": app.owner_id},
+    })
+}
+
+/// `current`: the app's release and its slug.
+pub(super) fn app(inner: &Inner, app: &App, current: &(Release, Option<SlugRow>)) -> Value {
+    let (release, slug) = current;
+    let stack = slug.as_ref().and_then(|slug| slug.stack.as_deref()).unwrap_or(stacks::OWN);
+    json!({
+        "acm": false,
+        "archived_at": null,
+        "build_stack": stack_ref(stack),
+        "buildpack_provided_description": slug.as_ref().and_then(|slug| slug.buildpack.clone()),
+        "created_at": time(&app.created_at),
+        "generation": {"id": stable_id("generation", "cedar"), "name": "cedar"},
+        "git_url": format!("https://git.{}/{}.git", inner.urls.apps.domain, app.name),
+        "id": app.id,
+        "internal_routing": false,
+        "maintenance": app.maintenance,
+        "name": app.name,
+        "organization": null,
+        "owner": {"email": app.owner_email, "id": app.owner_id},
+        "region": {"id": stable_id("region", REGION), "name": REGION},
+        "released_at": time(&release.created_at),
+        "repo_size": null,
+        "slug_size": slug.as_ref().map(|slug| slug.size),
+        "space": null,
+        "stack": stack_ref(stack),
+        "team": null,
+        "updated_at": time(&app.updated_at),
+        "web_url": inner.urls.apps.of(&app.name),
+    })
+}
+
+pub(super) fn release(app: &App, release: &Release, current: u64, extended: Extended) -> Value {
+    let slug = release.event.slug.as_ref();
+    let artifacts: Vec<Value> =
+        slug.iter().map(|slug| json!({"id": slug.id, "type": "slug"})).collect();
+    let object = json!({
+        "addon_plan_names": [],
+        "app": app_ref(app),
+        "artifacts": artifacts,
+        "created_at": time(&release.created_at),
+        "current": release.version == current,
+        "description": release.event.description,
+        "eligible_for_rollback": slug.is_some(),
+        "id": release.id,
+        "output_stream_url": null,
+        "slug": slug.map(|slug| json!({"id": slug.id})),
+        "status": "succeeded",
+        "updated_at": time(&release.created_at),
+        "user": {"email": release.user_email, "id": release.user_id},
+        "version": release.version,
+    });
+    extend(object, extended, || {
+        json!({
+            "config_digest": release.event.config,
+            "hash": release.hash,
+            "previous_hash": release.prev_hash,
+            "rollback_of": release.event.rollback_of,
+            "slug_digest": slug.map(|slug| slug.digest),
+        })
+    })
+}
+
+pub(super) fn slug(inner: &Inner, slug: &SlugRow, extended: Extended) -> Value {
+    let object = json!({
+        "blob": {"method": "PUT", "url": format!("{}/blobs/{}", inner.urls.api, slug.digest)},
+        "buildpack_provided_description": slug.buildpack,
+        // Heroku's form of a checksum: SHA256:hex.
+        "checksum": format!("SHA256:{}", slug.digest.hex()),
+        "commit": slug.commit,
+        "commit_description": slug.commit_description,
+        "created_at": time(&slug.created_at),
+        "deleted_at": null,
+        "id": slug.id,
+        "process_types": slug.process_types,
+        "size": slug.size,
+        "stack": stack_ref(slug.stack.as_deref().unwrap_or(stacks::OWN)),
+        "updated_at": time(&slug.created_at),
+    });
+    extend(object, extended, || json!({"digest": slug.digest}))
+}
+
+pub(super) fn formation(app: &App, process: &Process, extended: Extended) -> Value {
+    let object = json!({
+        "app": app_ref(app),
+        "command": process.command,
+        "created_at": time(&process.created_at),
+        "dyno_size": {"id": stable_id("dyno size", SIZE), "name": SIZE},
+        "id": formation_id(app, &process.process_type),
+        "quantity": process.scale.max,
+        "size": SIZE,
+        "type": process.process_type,
+        "updated_at": time(&process.updated_at),
+    });
+    extend(object, extended, || json!({"quantity_min": process.scale.min}))
+}
+
+pub(super) fn formation_id(app: &App, process_type: &str) -> String {
+    stable_id("formation", &format!("{} {process_type}", app.id))
+}
+
+pub(super) fn dyno(app: &App, dyno: &DynoStatus) -> Value {
+    let state = match dyno.state {
+        DynoState::Starting => "starting",
+        DynoState::Up => "up",
+        DynoState::Idle => "idle",
+        DynoState::Crashed => "crashed",
+    };
+    let since = dyno.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    json!({
+        "app": app_ref(app),
+        "attach_url": null,
+        "command": dyno.command,
+        "created_at": since,
+        "id": dyno_id(app.id, dyno),
+        "name": dyno.name,
+        "release": {"id": dyno.release_id, "version": dyno.release_version},
+        "size": SIZE,
+        "state": state,
+        "type": dyno.process_type,
+        "updated_at": since,
+    })
+}
+
+pub(super) fn dyno_id(app: Uuid, dyno: &DynoStatus) -> String {
+    stable_id("dyno", &format!("{app} {} {}", dyno.release_id, dyno.name))
+}
+
+pub(super) fn domain(inner: &Inner, app: &App, domain: &Domain) -> Value {
+    let cname = format!("{}.{}", app.name, inner.urls.apps.domain);
+    domain_object(app, domain, "custom", Some(cname))
+}
+
+/// The domain that every app has.
+pub(super) fn default_domain(inner: &Inner, app: &App) -> Domain {
+    let hostname = format!("{}.{}", app.name, inner.urls.apps.domain);
+    let id = stable_id("domain", &app.id.to_string());
+    Domain { id, hostname, created_at: app.created_at.clone() }
+}
+
+pub(super) fn domain_object(app: &App, domain: &Domain, kind: &str, cname: Option<String>) -> Value {
+    json!({
+        "acm_status": null,
+        "acm_status_reason": null,
+        "app": app_ref(app),
+        "cname": cname,
+        "created_at": time(&domain.created_at),
+        "hostname": domain.hostname,
+        "id": domain.id,
+        "kind": kind,
+        "sni_endpoint": null,
+        "status": "succeeded",
+        "updated_at": time(&domain.created_at),
+    })
+}
+
+pub(super) fn build(inner: &Inner, build: &Build, extended: Extended) -> Value {
+    let id = |id: &Option<String>| id.as_ref().map(|id| json!({"id": id}));
+    let buildpacks = build.buildpack_url.as_ref().map(|url| json!([{"url": url, "name": url}]));
+    let object = json!({
+        "app": {"id": build.app_id},
+        "buildpacks": buildpacks,
+        "created_at": time(&build.created_at),
+        "generation": "cedar",
+        "id": build.id,
+        "output_stream_url": format!("{}/builds/{}/output", inner.urls.api, build.stream_token),
+        "release": id(&build.release_id),
+        "slug": id(&build.slug_id),
+        "source_blob": {
+            "checksum": build.source_checksum,
+            "url": build.source_url,
+            "version": build.source_version,
+            "version_description": build.source_version_description,
+        },
+        "stack": build.stack.as_deref().unwrap_or(stacks::OWN),
+        "status": build.status,
+        "updated_at": time(&build.updated_at),
+        "user": {"email": build.user_email, "id": build.user_id},
+    });
+    extend(object, extended, || {
+        json!({
+            "slug_digest": build.slug_digest,
+            "steps": serde_json::from_str::<Value>(&build.steps).unwrap_or_else(|_| json!([])),
+            "uploaded_blobs": build.uploaded_blobs,
+        })
+    })
+}

@@ -1,0 +1,232 @@
+//! Builds: rows, the queue, and the way from an uploaded source to a release.
+//!
+//! Builds of one app run one after the other in the order of their requests; over all apps only so many run at
+//! once. A build changes nothing until its release is committed, in one transaction with its own success.
+
+use sqlx::AnyConnection;
+use uuid::Uuid;
+
+use crate::{
+    Ctx, Error, Inner,
+    apps::App,
+    auth::{self, User},
+    db,
+    error::app_is_gone,
+    page::{self, Key, Listed, Page},
+    releases::Release,
+    slugs::SlugRow,
+    sources,
+};
+
+mod output;
+mod queue;
+mod run;
+
+pub(crate) use output::{Output, stream};
+pub(crate) use queue::Queue;
+
+/// A row of `builds`.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Build {
+    pub(crate) id: String,
+    pub(crate) app_id: String,
+    pub(crate) user_id: String,
+    pub(crate) user_email: String,
+    /// `pending`, `succeeded` or `failed`.
+    pub(crate) status: String,
+    pub(crate) stream_token: String,
+    pub(crate) source_url: String,
+    pub(crate) source_version: Option<String>,
+    pub(crate) source_version_description: Option<String>,
+    pub(crate) source_checksum: Option<String>,
+    pub(crate) buildpack_url: Option<String>,
+    pub(crate) stack: Option<String>,
+    pub(crate) release_id: Option<String>,
+    pub(crate) slug_id: Option<String>,
+    pub(crate) slug_digest: Option<String>,
+    /// JSON: `[{"name": …, "ms": …}]`.
+    pub(crate) steps: String,
+    pub(crate) uploaded_blobs: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+const COLUMNS: &str = "id, app_id, user_id, user_email, status, stream_token, source_url, source_version, \
+     source_version_description, source_checksum, buildpack_url, stack, release_id, slug_id, slug_digest, \
+     steps, uploaded_blobs, created_at, updated_at";
+
+/// What a request for a build says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) url: String,
+    pub(crate) version: Option<String>,
+    pub(crate) version_description: Option<String>,
+    pub(crate) checksum: Option<String>,
+    pub(crate) buildpack_url: Option<String>,
+}
+
+/// What a build that came to a release has to record.
+pub(crate) struct Done {
+    pub(crate) id: Uuid,
+    pub(crate) slug: SlugRow,
+    pub(crate) steps: Vec<(String, std::time::Duration)>,
+    pub(crate) uploaded_blobs: u64,
+}
+
+/// What lists of builds can be ordered by; ids are in the order of creation.
+pub(crate) const KEYS: &[Key] = &[Key::text("id", "id")];
+
+/// One page of the app's builds.
+pub(crate) async fn list(
+    db: &mut AnyConnection,
+    app: Uuid,
+    page: &Page,
+) -> Result<Listed<Build>, Error> {
+    let base = format!("SELECT {COLUMNS} FROM builds WHERE app_id = $1");
+    page::select(db, base, app.to_string(), KEYS, page).await
+}
+
+/// The app's build with this id.
+pub(crate) async fn find(db: &mut AnyConnection, app: Uuid, id: &str) -> Result<Build, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM builds WHERE app_id = $1 AND id = $2");
+    let build: Option<Build> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(app.to_string())
+        .bind(id.to_owned())
+        .fetch_optional(db)
+        .await?;
+    build.ok_or(Error::NotFound("build"))
+}
+
+/// The build whose output this token opens.
+pub(crate) async fn by_stream_token(db: &mut AnyConnection, token: &str) -> Result<Build, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM builds WHERE stream_token = $1");
+    let build: Option<Build> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(token.to_owned())
+        .fetch_optional(db)
+        .await?;
+    build.ok_or(Error::NotFound("build"))
+}
+
+/// Records a build's success, inside its release's transaction.
+pub(crate) async fn succeeded(
+    db: &mut AnyConnection,
+    done: &Done,
+    release: &Release,
+) -> Result<(), Error> {
+    let steps: Vec<_> = done
+        .steps
+        .iter()
+        .map(|(name, took)| serde_json::json!({"name": name, "ms": took.as_secs_f64() * 1000.0}))
+        .collect();
+    sqlx::query(
+        "UPDATE builds SET status = 'succeeded', release_id = $1, slug_id = $2, slug_digest = $3, \
+         stack = $4, steps = $5, uploaded_blobs = $6, updated_at = $7 WHERE id = $8",
+    )
+    .bind(release.id.to_string())
+    .bind(done.slug.id.to_string())
+    .bind(done.slug.digest.to_string())
+    .bind(done.slug.stack.clone())
+    .bind(serde_json::Value::from(steps).to_string())
+    .bind(db::big(done.uploaded_blobs))
+    .bind(db::now())
+    .bind(done.id.to_string())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn failed(db: &mut AnyConnection, id: &str) -> Result<(), Error> {
+    sqlx::query("UPDATE builds SET status = 'failed', updated_at = $1 WHERE id = $2 AND status = 'pending'")
+        .bind(db::now())
+        .bind(id.to_owned())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+impl Inner {
+    /// Takes a build into the queue and returns its row; it runs on its own from here.
+    pub(crate) async fn create_build(
+        self: &Ctx,
+        app: &App,
+        user: &User,
+        wanted: Wanted,
+    ) -> Result<Build, Error> {
+        let token = sources::token_of(&wanted.url).ok_or_else(|| {
+            Error::Invalid("source_blob.url must be a get_url that POST /sources returned.".into())
+        })?;
+        let mut db = self.db.read().await?;
+        let unknown =
+            || Error::Invalid("source_blob.url has expired; POST /sources gives a new one.".into());
+        let source = sources::find(&mut db, token).await.map_err(|error| match error {
+            Error::NotFound(_) => unknown(),
+            error => error,
+        })?;
+        drop(db);
+        if source.user != user.id {
+            return Err(unknown());
+        }
+        if source.size.is_none() {
+            return Err(Error::Invalid(
+                "Nothing was uploaded yet: PUT the archive to the source's put_url first.".into(),
+            ));
+        }
+        let place = self.builds.enter(app.id, self.limits.queued_builds_per_app)?;
+        let id = db::new_id();
+        let scratch = self.data.scratch_dir()?;
+        // A link: the source may expire, or be uploaded anew, while the build waits.
+        tokio::fs::hard_link(self.data.source(source.id), scratch.path().join(run::ARCHIVE))
+            .await
+            .map_err(|_| unknown())?;
+        let now = db::now();
+        let mut write = self.db.write().await?;
+        sqlx::query(
+            "INSERT INTO builds (id, app_id, user_id, user_email, status, stream_token, source_url, \
+             source_version, source_version_description, source_checksum, buildpack_url, steps, \
+             uploaded_blobs, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, '[]', 0, $11, $11)",
+        )
+        .bind(id.to_string())
+        .bind(app.id.to_string())
+        .bind(user.id.to_string())
+        .bind(user.email.clone())
+        .bind(auth::secret()?)
+        .bind(wanted.url.clone())
+        .bind(wanted.version.clone())
+        .bind(wanted.version_description.clone())
+        .bind(wanted.checksum.clone())
+        .bind(wanted.buildpack_url.clone())
+        .bind(now)
+        .execute(&mut *write)
+        .await
+        .map_err(app_is_gone)?;
+        let build = find(&mut write, app.id, &id.to_string()).await?;
+        let output = Output::create(&self.data.build_log(id), self.limits.build_output_bytes)?;
+        write.commit().await?;
+        self.say(app.id, format!("Build started by user {}", user.email));
+        self.start_build(run::Run {
+            id,
+            app: app.id,
+            user: user.clone(),
+            wanted,
+            scratch,
+            place,
+            output,
+        });
+        Ok(build)
+    }
+
+    /// Fails the builds that an earlier process left behind. Nothing of theirs was released.
+    pub(crate) async fn fail_interrupted_builds(&self) -> Result<(), Error> {
+        let mut write = self.db.write().await?;
+        let pending: Vec<(String,)> =
+            sqlx::query_as("SELECT id FROM builds WHERE status = 'pending' ORDER BY id")
+                .fetch_all(&mut *write)
+                .await?;
+        for (id,) in &pending {
+            output::append(&self.data.build_log(db::id(id)?), run::INTERRUPTED)?;
+            failed(&mut write, id).await?;
+        }
+        write.commit().await
+    }
+}

@@ -1,0 +1,109 @@
+//! The data directory: the database, uploaded sources, build output and caches, scratch space.
+//!
+//! One process at a time uses it; the lock is the kernel's and ends with the process, however it ends.
+
+use std::{
+    fs::{File, TryLockError},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use crate::{Error, error::io};
+
+/// The opened and locked data directory.
+pub(crate) struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Creates what is missing, locks the directory and removes scratch that an earlier process left.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        let unusable = |reason: String| Error::DataDir { path: root.into(), reason };
+        let create = |path: &Path| {
+            let mut builder = std::fs::DirBuilder::new();
+            // Config vars are secrets: nobody else on the machine may look in.
+            builder.recursive(true).mode(0o700).create(path)
+        };
+        create(root).map_err(|error| unusable(error.to_string()))?;
+        let lock = File::create(root.join("lock")).map_err(|error| unusable(error.to_string()))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => unusable("another wpaas is using it; stop that one first".into()),
+            TryLockError::Error(error) => unusable(error.to_string()),
+        })?;
+        let data = Self { root: root.into(), _lock: lock };
+        match std::fs::remove_dir_all(data.scratch()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(unusable(error.to_string()));
+            }
+            _ => {}
+        }
+        for directory in [data.scratch(), data.sources(), data.root.join("builds"), data.root.join("cache")]
+        {
+            create(&directory).map_err(|error| unusable(error.to_string()))?;
+        }
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(root, private).map_err(|error| unusable(error.to_string()))?;
+        Ok(data)
+    }
+
+    /// The SQLite file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root.join("platform.sqlite")
+    }
+
+    /// Files that do not outlive the process.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    fn sources(&self) -> PathBuf {
+        self.root.join("sources")
+    }
+
+    /// An uploaded source.
+    pub(crate) fn source(&self, id: Uuid) -> PathBuf {
+        self.sources().join(id.to_string())
+    }
+
+    /// A build's output.
+    pub(crate) fn build_log(&self, id: Uuid) -> PathBuf {
+        self.root.join("builds").join(format!("{id}.log"))
+    }
+
+    /// An app's build cache.
+    pub(crate) fn cache(&self, app: Uuid) -> PathBuf {
+        self.root.join("cache").join(app.to_string())
+    }
+
+    /// A new scratch directory, removed when dropped.
+    pub(crate) fn scratch_dir(&self) -> Result<tempfile::TempDir, Error> {
+        tempfile::tempdir_in(self.scratch()).map_err(io("scratch directory"))
+    }
+
+    /// A new scratch file, removed when dropped.
+    pub(crate) fn scratch_file(&self) -> Result<tempfile::NamedTempFile, Error> {
+        tempfile::NamedTempFile::new_in(self.scratch()).map_err(io("scratch file"))
+    }
+
+    /// Removes what belonged to an app. Files that stay are only space, so failures are logged.
+    pub(crate) async fn forget_app(&self, app: Uuid, builds: impl Iterator<Item = String>) {
+        let cache = self.cache(app);
+        let logs: Vec<PathBuf> =
+            builds.filter_map(|id| Some(self.build_log(id.parse().ok()?))).collect();
+        let removed = tokio::task::spawn_blocking(move || {
+            let cache = std::fs::remove_dir_all(cache);
+            logs.into_iter().map(std::fs::remove_file).chain([cache]).for_each(|result| match result {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, "a deleted app's file stays");
+                }
+                _ => {}
+            });
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "a deleted app's files stay");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The API as clients see it: over a real socket, with a node and a builder that only take notes. Every
+//! response is validated against Heroku's schema.
+
+mod apps;
+mod auth;
+mod builds;
+mod config;
+mod fakes;
+pub(crate) mod harness;
+mod logs;
+mod pages;
+mod releases;
+mod schema;
+mod uploads;

@@ -1,0 +1,85 @@
+use serde_json::json;
+use wpaas_slug::{Digest, Limits};
+
+use super::{fakes, harness::Server};
+
+#[tokio::test]
+async fn a_slug_that_was_built_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let api = &server.api;
+    let id = api.create("demo").await;
+    let slug = fakes::slug(b"local", Some("node-20"));
+    let blobs = [&b"local"[..], &slug.config_document, &slug.manifest];
+    let digests: Vec<_> = blobs.iter().map(|blob| Digest::of(blob)).collect();
+    let ask = || Some(json!({"digests": digests}));
+    let missing = api.call("POST", "/blobs/missing", ask(), (200, "any")).await;
+    assert_eq!(missing.body, json!({"missing": digests}));
+
+    let token = server.platform.issue_token().await.unwrap().unwrap().token;
+    let put = |digest: Digest, bytes: &[u8]| {
+        let path = format!("/blobs/{digest}");
+        api.request("PUT", &path).bearer_auth(&token).body(bytes.to_vec())
+    };
+    api.send(put(digests[0], b"other"), (422, "error")).await;
+    let body = || json!({"digest": slug.digest, "process_types": {"web": "x"}, "commit": "abcdef1234"});
+    let message = api.refused("POST", "/apps/demo/slugs", body(), 422).await;
+    assert!(message.contains("not in the store"), "{message}");
+    for (digest, bytes) in digests.iter().zip(blobs).skip(1) {
+        api.send(put(*digest, bytes), (200, "any")).await;
+    }
+    let message = api.refused("POST", "/apps/demo/slugs", body(), 422).await;
+    assert!(message.contains("1 of its blobs are missing"), "{message}");
+    api.send(put(digests[0], b"local"), (200, "any")).await;
+    let missing = api.call("POST", "/blobs/missing", ask(), (200, "any")).await;
+    assert_eq!(missing.body, json!({"missing": []}));
+
+    let made = api.call("POST", "/apps/demo/slugs", Some(body()), (201, "slug")).await;
+    assert_eq!(made.body["process_types"], json!({"web": "app.wasm", "worker": "work.wasm"}));
+    let path = format!("/apps/demo/slugs/{}", made.text("id"));
+    api.get(&path, "slug").await;
+    assert_eq!(api.extended(&path).await["digest"], json!(slug.digest));
+    let release = json!({"slug": made.text("id")});
+    let release = api.call("POST", "/apps/demo/releases", Some(release), (201, "release")).await;
+    assert_eq!(release.text("description"), "Deploy abcdef12");
+    assert_eq!(server.node.app(id).unwrap().release.as_ref().unwrap().slug, slug.digest);
+    assert!(server.platform.snapshot().await.unwrap().stacks.contains_key("node-20"));
+    api.create("other").await;
+    let elsewhere = json!({"slug": made.text("id")});
+    api.refused("POST", "/apps/other/releases", elsewhere, 422).await;
+    api.refused("POST", "/apps/demo/slugs", json!({"process_types": {}}), 422).await;
+    api.refused("POST", "/apps/demo/slugs", json!({"digest": "sha256:x"}), 422).await;
+}
+
+#[tokio::test]
+async fn sources_are_bounded_and_expire() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { source_upload_bytes: 1_000, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    api.create("demo").await;
+    let source = api.call("POST", "/apps/demo/sources", None, (201, "source")).await;
+    let url = source.body["source_blob"]["put_url"].as_str().unwrap();
+    let build = || json!({"source_blob": {"url": url}});
+    let message = api.refused("POST", "/apps/demo/builds", build(), 422).await;
+    assert!(message.contains("Nothing was uploaded"), "{message}");
+    let message = api
+        .send(api.request("PUT", url).body(vec![0; 1_001]), (413, "error"))
+        .await
+        .text("message");
+    assert!(message.contains("1000 bytes"), "{message}");
+    api.send(api.request("GET", url), (404, "error")).await;
+    api.send(api.request("PUT", url).body("12"), (200, "any")).await;
+    let back = api.request("GET", url).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(back, "12");
+    assert_eq!(std::fs::read_dir(directory.path().join("data/sources")).unwrap().count(), 1);
+    server.tamper("UPDATE sources SET expires_at = '2020-01-01T00:00:00.000000Z'").await;
+    api.send(api.request("GET", url), (404, "error")).await;
+    api.refused("POST", "/apps/demo/builds", build(), 422).await;
+    api.call("POST", "/sources", None, (201, "source")).await;
+    assert_eq!(std::fs::read_dir(directory.path().join("data/sources")).unwrap().count(), 0);
+    let foreign = json!({"source_blob": {"url": "https://example.org/x.tgz"}});
+    api.refused("POST", "/apps/demo/builds", foreign, 422).await;
+    let scratch = directory.path().join("data/scratch");
+    assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0, "refused uploads leave nothing");
+}

@@ -1,0 +1,164 @@
+//! The bodies between client and guest: each part moves the exchange's deadline, is counted, and the end
+//! of the response's body writes the log line.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
+
+use crate::{exchange::Exchange, hcode::HCode, request_log::RequestLog};
+
+/// The body of a request before it is bound to an exchange.
+pub(crate) type IncomingBody = UnsyncBoxBody<Bytes, WasiError>;
+
+/// The body of a request, as the guest reads it.
+pub(crate) struct RequestBody {
+    inner: IncomingBody,
+    exchange: Arc<Exchange>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(inner: IncomingBody, exchange: Arc<Exchange>) -> Self {
+        Self { inner, exchange }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = WasiError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        match &polled {
+            Poll::Pending => self.exchange.upload_stalled(),
+            Poll::Ready(_) => self.exchange.upload_moved(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of the guest's response, as the client reads it.
+pub(crate) struct ResponseBody {
+    inner: HyperOutgoingBody,
+    exchange: Arc<Exchange>,
+    status: u16,
+    /// What the response's `Content-Length` announces.
+    announced: Option<u64>,
+    /// Whether the client gets the body: not for HEAD.
+    sent: bool,
+    bytes: u64,
+    /// Taken when the line is written.
+    log: Option<RequestLog>,
+}
+
+/// The response ends before its end, so the connection is closed for the client to notice.
+#[derive(Debug, thiserror::Error)]
+#[error("response cut: {} ({})", .0.code(), .0.description())]
+pub(crate) struct Cut(HCode);
+
+impl ResponseBody {
+    pub(crate) fn new(
+        inner: HyperOutgoingBody,
+        exchange: Arc<Exchange>,
+        log: RequestLog,
+        status: u16,
+        announced: Option<u64>,
+    ) -> Self {
+        Self { inner, exchange, status, announced, sent: true, bytes: 0, log: Some(log) }
+    }
+
+    /// Reads the body for a response that has none on the wire (HEAD, 204, 304), so that the guest can
+    /// write what it wants to, and writes the log line when it is done.
+    pub(crate) async fn discard(mut self) {
+        self.sent = false;
+        while std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await.is_some() {}
+    }
+
+    fn finish(&mut self, code: Option<HCode>) {
+        let Some(log) = self.log.take() else { return };
+        let status =
+            if code == Some(HCode::H27) { HCode::H27.status().as_u16() } else { self.status };
+        log.finish(status, if self.sent { self.bytes } else { 0 }, code);
+        self.exchange.over();
+    }
+
+    fn cut(&mut self) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let code = self.exchange.cut().unwrap_or(HCode::H18);
+        self.finish(Some(code));
+        Poll::Ready(Some(Err(Cut(code))))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if self.log.is_none() {
+            return Poll::Ready(None);
+        }
+        let mut polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if polled.is_pending() && self.exchange.poll_returned(cx.waker()) {
+            // It may have written and returned between the two polls.
+            polled = Pin::new(&mut self.inner).poll_frame(cx);
+            if polled.is_pending() {
+                return self.cut();
+            }
+        }
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => {
+                self.exchange.response_moved();
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.bytes = self.bytes.saturating_add(length as u64);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            // When the guest's store is dropped half-way, its body ends as if it were complete.
+            Poll::Ready(None) if self.exchange.cut().is_some() => self.cut(),
+            Poll::Ready(None) => {
+                self.finish(None);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => self.cut(),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.log.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // HTTP/1 stops reading a body when it has all the bytes that were announced.
+        let complete = self.announced == Some(self.bytes);
+        self.finish(if complete { None } else { Some(HCode::H27) });
+    }
+}
+
+#[cfg(test)]
+mod tests;

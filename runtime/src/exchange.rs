@@ -1,0 +1,329 @@
+//! One request between the router and the worker that runs the guest.
+//!
+//! The router waits for the response and streams bodies; the worker polls the guest. Both know each other
+//! only through the exchange: it holds the deadline that every byte moves, and the outcome.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use futures::task::AtomicWaker;
+use http::Response;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Duration, Instant},
+};
+use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
+use wpaas_slug::Limits;
+
+use crate::hcode::HCode;
+
+/// What the router gets: the guest's response, or the code of the page to send instead.
+pub(crate) type Outcome = Result<Response<HyperOutgoingBody>, HCode>;
+
+/// How the instance was come by, for the router's log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It had served before, or waited for work.
+    Warm,
+    /// Started for this request.
+    Fresh,
+    /// Started for this request, and its code or slug had to be brought to memory first.
+    Cold,
+}
+
+/// What the guest said instead of a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GuestError {
+    /// `R10 …`: the app did not listen in time.
+    BootTimeout,
+    /// `H10 …`: the app failed to load.
+    Crashed,
+    /// Anything else.
+    Other(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No response yet.
+    Waiting,
+    /// The response's body is on its way.
+    Responding,
+    /// The client has all it will get.
+    Over,
+}
+
+struct State {
+    phase: Phase,
+    deadline: Instant,
+    /// The request's body is not complete and the guest waits for the client to send more of it.
+    stalled: bool,
+    responder: Option<oneshot::Sender<Outcome>>,
+    guest_error: Option<GuestError>,
+}
+
+/// One request under way.
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+    /// The deadline came closer.
+    sooner: Notify,
+    /// The guest has set an error instead of a response.
+    failed: Notify,
+    /// The first byte is never due before this.
+    floor: Instant,
+    times: Times,
+    /// Why the body ends before its end.
+    cut: OnceLock<HCode>,
+    /// The guest has returned and will write no more.
+    returned: AtomicBool,
+    body: AtomicWaker,
+    cpu_ns: AtomicU64,
+    memory_bytes: AtomicU64,
+    start: OnceLock<Start>,
+}
+
+struct Times {
+    first_byte: Duration,
+    idle: Duration,
+    after_response: Duration,
+}
+
+impl Exchange {
+    /// A request whose first byte is due within `first_byte_ms`. The receiver gets the outcome.
+    pub(crate) fn new(limits: &Limits) -> (Self, oneshot::Receiver<Outcome>) {
+        let (responder, outcome) = oneshot::channel();
+        let first_byte = Limits::ms(limits.first_byte_ms);
+        let deadline = Instant::now() + first_byte;
+        let exchange = Self {
+            state: Mutex::new(State {
+                phase: Phase::Waiting,
+                deadline,
+                stalled: false,
+                responder: Some(responder),
+                guest_error: None,
+            }),
+            sooner: Notify::new(),
+            failed: Notify::new(),
+            floor: deadline,
+            times: Times {
+                first_byte,
+                idle: Limits::ms(limits.idle_ms),
+                after_response: Limits::ms(limits.after_response_ms),
+            },
+            cut: OnceLock::new(),
+            returned: AtomicBool::new(false),
+            body: AtomicWaker::new(),
+            cpu_ns: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
+            start: OnceLock::new(),
+        };
+        (exchange, outcome)
+    }
+
+    // -- the worker's side
+
+    /// Gives the instance `boot` more for its first response.
+    pub(crate) fn allow_boot(&self, boot: Duration) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Waiting {
+            state.deadline += boot;
+        }
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        Instant::now() >= self.state.lock().deadline
+    }
+
+    /// Returns when the deadline has passed.
+    pub(crate) async fn late(&self) {
+        loop {
+            let sooner = self.sooner.notified();
+            let deadline = self.state.lock().deadline;
+            if Instant::now() >= deadline {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => {}
+                () = sooner => {}
+            }
+        }
+    }
+
+    /// Takes what the guest set as the response. Called inside the guest's call.
+    pub(crate) fn respond(&self, set: Result<Response<HyperOutgoingBody>, ErrorCode>) {
+        let mut state = self.state.lock();
+        match set {
+            Ok(response) => {
+                if state.phase == Phase::Waiting {
+                    state.phase = Phase::Responding;
+                    self.set_deadline(&mut state, self.times.idle);
+                }
+                let responder = state.responder.take();
+                drop(state);
+                if let Some(responder) = responder {
+                    // The client may be gone.
+                    let _ = responder.send(Ok(response));
+                }
+            }
+            Err(error) => {
+                state.guest_error = Some(GuestError::from(error));
+                self.failed.notify_one();
+            }
+        }
+    }
+
+    /// Returns when the guest has said that it cannot go on ([`GuestError::BootTimeout`] or
+    /// [`GuestError::Crashed`]).
+    pub(crate) async fn guest_failed(&self) {
+        loop {
+            self.failed.notified().await;
+            if !matches!(self.guest_error(), None | Some(GuestError::Other(_))) {
+                return;
+            }
+        }
+    }
+
+    /// What the guest said instead of a response.
+    pub(crate) fn guest_error(&self) -> Option<GuestError> {
+        self.state.lock().guest_error.clone()
+    }
+
+    /// Whether the guest has given its response.
+    pub(crate) fn responded(&self) -> bool {
+        self.state.lock().responder.is_none()
+    }
+
+    /// Whether client and guest are done with each other.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().phase == Phase::Over
+    }
+
+    /// The code for a request whose deadline has passed.
+    pub(crate) fn late_code(&self) -> HCode {
+        let state = self.state.lock();
+        match (state.phase, state.stalled) {
+            (Phase::Waiting, true) => HCode::H28,
+            (Phase::Waiting, false) => HCode::H12,
+            (Phase::Responding | Phase::Over, _) => HCode::H15,
+        }
+    }
+
+    /// Ends the request with `code`: as a page if there is no response yet, else by cutting the body.
+    pub(crate) fn fail(&self, code: HCode) {
+        // Before the guest's end of the body goes, so that the router takes it for what it is.
+        let _ = self.cut.set(code);
+        let responder = self.state.lock().responder.take();
+        if let Some(responder) = responder {
+            let _ = responder.send(Err(code));
+        }
+        self.body.wake();
+    }
+
+    /// The guest's call has returned.
+    pub(crate) fn guest_returned(&self) {
+        self.returned.store(true, Ordering::Release);
+        self.body.wake();
+    }
+
+    /// Adds to the guest's time on a CPU.
+    pub(crate) fn add_cpu(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.cpu_ns.fetch_add(time, Ordering::Relaxed);
+    }
+
+    /// Records the guest's linear memory.
+    pub(crate) fn set_memory(&self, bytes: usize) {
+        self.memory_bytes.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Records how the instance was come by; what was recorded first counts.
+    pub(crate) fn set_start(&self, start: Start) {
+        let _ = self.start.set(start);
+    }
+
+    // -- the router's side
+
+    /// A part of the request's body was given to the guest.
+    pub(crate) fn upload_moved(&self) {
+        let mut state = self.state.lock();
+        state.stalled = false;
+        match state.phase {
+            Phase::Waiting => {
+                let due = (Instant::now() + self.times.first_byte).max(self.floor);
+                state.deadline = state.deadline.max(due);
+            }
+            Phase::Responding => state.deadline = Instant::now() + self.times.idle,
+            Phase::Over => {}
+        }
+    }
+
+    /// The guest waits for the client to send more of the request's body.
+    pub(crate) fn upload_stalled(&self) {
+        let mut state = self.state.lock();
+        if !state.stalled && state.phase == Phase::Waiting {
+            state.stalled = true;
+            // The first byte is due only when the request is complete.
+            state.deadline = state.deadline.max(Instant::now() + self.times.idle);
+        }
+    }
+
+    /// A part of the response's body goes to the client.
+    pub(crate) fn response_moved(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Responding {
+            state.deadline = Instant::now() + self.times.idle;
+        }
+    }
+
+    /// The client has the whole response, or is gone. The guest may go on for a while.
+    pub(crate) fn over(&self) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Over {
+            state.phase = Phase::Over;
+            self.set_deadline(&mut state, self.times.after_response);
+        }
+    }
+
+    /// Why the response's body is not complete, if it is not.
+    pub(crate) fn cut(&self) -> Option<HCode> {
+        self.cut.get().copied()
+    }
+
+    /// Whether the guest will write no more. Wakes `waker` when that changes.
+    pub(crate) fn poll_returned(&self, waker: &std::task::Waker) -> bool {
+        self.body.register(waker);
+        self.returned.load(Ordering::Acquire) || self.cut.get().is_some()
+    }
+
+    /// The guest's time on a CPU so far, its memory in bytes, and how it was started.
+    pub(crate) fn accounts(&self) -> (Duration, u64, Option<Start>) {
+        let cpu = Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed));
+        (cpu, self.memory_bytes.load(Ordering::Relaxed), self.start.get().copied())
+    }
+
+    fn set_deadline(&self, state: &mut State, after: Duration) {
+        let deadline = Instant::now() + after;
+        let sooner = deadline < state.deadline;
+        state.deadline = deadline;
+        if sooner {
+            self.sooner.notify_waiters();
+        }
+    }
+}
+
+impl From<ErrorCode> for GuestError {
+    fn from(error: ErrorCode) -> Self {
+        match error {
+            ErrorCode::InternalError(Some(text)) if text.starts_with("R10") => Self::BootTimeout,
+            ErrorCode::InternalError(Some(text)) if text.starts_with("H10") => Self::Crashed,
+            ErrorCode::InternalError(Some(text)) => Self::Other(text),
+            other => Self::Other(format!("{other:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The dynos of one process type of one release.
+
+use std::sync::Arc;
+
+use http::Request;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wpaas_slug::{
+    Limits,
+    feed::{DynoState, DynoStatus, Scale},
+};
+
+use crate::{
+    body::{IncomingBody, RequestBody},
+    dyno::{DynoSpec, Host, Instance, StartError},
+    exchange::{Exchange, Outcome, Start},
+    lines::DynoLog,
+    pool::{Lease, Pool, Refused},
+    worker,
+};
+
+/// One process type of one release, running.
+pub(crate) struct Formation {
+    pub(crate) host: Arc<Host>,
+    pub(crate) spec: DynoSpec,
+    /// Ends what still runs when the release was replaced and the time to finish is over.
+    pub(crate) stopped: CancellationToken,
+    pool: Arc<Pool<Instance>>,
+    command: String,
+    release_id: Uuid,
+    release_version: u64,
+    created: Timestamp,
+}
+
+/// A request that a dyno works on.
+pub(crate) struct Dispatched {
+    pub(crate) dyno: String,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) outcome: oneshot::Receiver<Outcome>,
+}
+
+impl Formation {
+    pub(crate) fn new(
+        host: Arc<Host>,
+        spec: DynoSpec,
+        scale: Scale,
+        command: String,
+        release: (Uuid, u64),
+    ) -> Arc<Self> {
+        let queue = Limits::size(host.limits.queued_requests);
+        let formation = Arc::new(Self {
+            host,
+            spec,
+            stopped: CancellationToken::new(),
+            pool: Pool::new(scale, queue),
+            command,
+            release_id: release.0,
+            release_version: release.1,
+            created: Timestamp::now(),
+        });
+        formation.host.register(&formation);
+        formation.keep_minimum();
+        formation
+    }
+
+    /// Waits for a dyno of this formation.
+    pub(crate) async fn acquire(&self) -> Result<Lease<Instance>, Refused> {
+        self.pool.acquire().await
+    }
+
+    /// Hands a request to the dyno of `lease`. `cold` when the request had to wait for the release.
+    pub(crate) fn dispatch(
+        self: &Arc<Self>,
+        lease: Lease<Instance>,
+        request: Request<IncomingBody>,
+        cold: bool,
+    ) -> Dispatched {
+        let dyno = self.dyno(lease.number());
+        let (exchange, outcome) = Exchange::new(&self.host.limits);
+        if cold {
+            exchange.set_start(Start::Cold);
+        }
+        let exchange = Arc::new(exchange);
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(&exchange)));
+        let formation = Arc::clone(self);
+        tokio::spawn(worker::serve(formation, lease, request, Arc::clone(&exchange)));
+        Dispatched { dyno, exchange, outcome }
+    }
+
+    /// Starts the instance of slot `number`.
+    pub(crate) async fn start(
+        &self,
+        number: u32,
+        exchange: Option<Arc<Exchange>>,
+    ) -> Result<Instance, StartError> {
+        let permit = self.host.place().await;
+        let log = self.log(number);
+        Instance::start(&self.host, &self.spec, log, &self.dyno(number), permit, exchange).await
+    }
+
+    /// `web.1`
+    pub(crate) fn dyno(&self, number: u32) -> String {
+        format!("{}.{number}", self.spec.process_type)
+    }
+
+    /// The log of slot `number`.
+    pub(crate) fn log(&self, number: u32) -> DynoLog {
+        let line_bytes = Limits::size(self.host.limits.log_line_bytes);
+        DynoLog::new(Arc::clone(&self.host.sink), self.spec.app, &self.dyno(number), line_bytes)
+    }
+
+    /// Changes how many dynos there may and must be.
+    pub(crate) fn rescale(self: &Arc<Self>, scale: Scale) {
+        self.pool.rescale(scale);
+        self.keep_minimum();
+    }
+
+    /// Starts dynos in the background until there are as many as the scale's minimum.
+    fn keep_minimum(self: &Arc<Self>) {
+        while let Some(mut lease) = self.pool.acquire_for_minimum() {
+            let formation = Arc::clone(self);
+            tokio::spawn(async move {
+                let starting = formation.start(lease.number(), None);
+                let boot = Limits::ms(formation.host.limits.boot_ms);
+                match tokio::time::timeout(boot, starting).await {
+                    Ok(Ok(instance)) => {
+                        lease.mark_up();
+                        lease.put(instance);
+                    }
+                    // The next request tries again, and reports what is wrong.
+                    failed => {
+                        let error = failed.map(Result::err);
+                        let dyno = formation.dyno(lease.number());
+                        tracing::warn!(dyno, "did not start: {error:?}");
+                        lease.mark_crashed();
+                    }
+                }
+            });
+        }
+    }
+
+    /// Ends dynos that had nothing to do for long.
+    pub(crate) fn reap(self: &Arc<Self>) {
+        self.pool.reap(Limits::ms(self.host.limits.instance_idle_ms));
+    }
+
+    /// Ends one idle dyno to make room for another app's. `false` when there is none.
+    pub(crate) fn evict(&self) -> bool {
+        self.pool.evict()
+    }
+
+    /// Ends dynos: idle ones now, busy ones after their request.
+    pub(crate) fn restart(self: &Arc<Self>, number: Option<u32>) {
+        self.pool.restart(number);
+        self.keep_minimum();
+    }
+
+    /// The release was replaced: requests under way have `drain_ms` to finish.
+    pub(crate) fn retire(&self) {
+        self.pool.retire();
+        let (stopped, drain) = (self.stopped.clone(), Limits::ms(self.host.limits.drain_ms));
+        tokio::spawn(async move {
+            tokio::time::sleep(drain).await;
+            stopped.cancel();
+        });
+    }
+
+    /// The dynos as `ps` shows them.
+    pub(crate) fn dynos(&self, scale: Scale) -> Vec<DynoStatus> {
+        let status = |(number, state, since)| DynoStatus {
+            name: self.dyno(number),
+            process_type: self.spec.process_type.clone(),
+            command: self.command.clone(),
+            state,
+            since,
+            release_id: self.release_id,
+            release_version: self.release_version,
+        };
+        let dynos: Vec<_> = self.pool.dynos().into_iter().map(status).collect();
+        if dynos.is_empty() && scale.max > 0 {
+            return vec![status((1, DynoState::Idle, self.created))];
+        }
+        dynos
+    }
+}

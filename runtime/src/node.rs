@@ -1,0 +1,354 @@
+//! The node: what embedders see.
+
+use std::{
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+use wpaas_slug::{
+    Digest, Limits, Store,
+    feed::{AppSpec, ApplyError, Change, DynoStatus, NodeLink, Snapshot},
+    log::{LogLine, LogSink},
+};
+
+use crate::{
+    Compiler, Error,
+    app::{App, Parts, Release, Resources},
+    blobs::Blobs,
+    checkout::Checkouts,
+    code::CodeCache,
+    dyno::Host,
+    engine,
+    router::Router,
+    server,
+    table::{Naming, Table},
+};
+
+/// How often idle dynos are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+/// Releases prepared at the same time after a start.
+const CONCURRENT_PREPARATIONS: usize = 4;
+
+/// Holds requests back until what they ask for is there.
+#[async_trait]
+pub trait Gate: Send + Sync + 'static {
+    /// Awaited before a request is routed. `Err` is the text of the 503 page that the client gets
+    /// instead.
+    async fn ready(&self) -> Result<(), String>;
+}
+
+/// Makes a [`Node`].
+pub struct Builder {
+    store: Store,
+    cache: PathBuf,
+    codes: Option<PathBuf>,
+    limits: Limits,
+    sink: Arc<dyn LogSink>,
+    compiler: Compiler,
+    gate: Option<Arc<dyn Gate>>,
+    naming: Naming,
+}
+
+impl Builder {
+    /// Where machine code is kept, so that several nodes of one user share it; default is a directory
+    /// below the cache. Nothing untrusted may be able to write there: machine code is loaded from it.
+    #[must_use]
+    pub fn code_dir(mut self, directory: PathBuf) -> Self {
+        self.codes = Some(directory);
+        self
+    }
+
+    /// The limits; default is [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where log lines of dynos and router go; default is nowhere.
+    #[must_use]
+    pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// How components are compiled; default is [`Compiler::InProcess`].
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Awaited before each request is routed.
+    #[must_use]
+    pub fn gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Whether every host leads to the only app; default is no.
+    #[must_use]
+    pub fn single_app(mut self, single_app: bool) -> Self {
+        self.naming.single_app = single_app;
+        self
+    }
+
+    /// The domain below which each app has its name; default is `localhost`.
+    #[must_use]
+    pub fn apps_domain(mut self, domain: impl Into<String>) -> Self {
+        self.naming.apps_domain = domain.into();
+        self
+    }
+
+    /// Starts the node, without apps. Must be called inside a tokio runtime, for the tasks that end
+    /// idle dynos.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`] when the machine cannot run the engine, [`Error::Cache`] when the cache
+    /// directory cannot be used, [`Error::NoRuntime`] outside a runtime.
+    pub fn build(self) -> Result<Node, Error> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        std::fs::create_dir_all(&self.cache).map_err(Error::cache(&self.cache))?;
+        let limits = Arc::new(self.limits);
+        let engine = engine::running(&limits)?;
+        let blobs = Blobs::new(self.store, &self.cache)?;
+        let resources = Arc::new(Resources {
+            checkouts: Checkouts::new(blobs.clone(), &self.cache, Arc::clone(&limits))?,
+            codes: CodeCache::new(
+                engine.clone(),
+                self.codes.unwrap_or_else(|| self.cache.join("code")),
+                blobs,
+                self.compiler,
+                Arc::clone(&limits),
+            )?,
+            host: Arc::new(Host::new(engine, Arc::clone(&limits), self.sink, &self.cache)?),
+            stacks: RwLock::default(),
+        });
+        runtime.spawn(reap(Arc::downgrade(&resources.host)));
+        let router = Arc::new(Router {
+            table: Table::new(self.naming),
+            resources: Arc::clone(&resources),
+            gate: self.gate,
+        });
+        let inner = Inner { router, resources, limits, changes: AtomicU64::new(0) };
+        Ok(Node { inner: Arc::new(inner) })
+    }
+}
+
+/// Ends idle dynos for as long as the node lives.
+async fn reap(host: Weak<Host>) {
+    loop {
+        tokio::time::sleep(REAP_INTERVAL).await;
+        let Some(host) = host.upgrade() else { return };
+        for formation in host.formations() {
+            formation.reap();
+        }
+    }
+}
+
+/// A host of dynos with its router. Clones are handles of the same node.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    router: Arc<Router>,
+    resources: Arc<Resources>,
+    limits: Arc<Limits>,
+    /// Counts changes in the order in which they arrive.
+    changes: AtomicU64,
+}
+
+impl Node {
+    /// A node that fetches from `store` and keeps what it fetched and compiled in `cache_dir`, which
+    /// must be its own: machine code is loaded from there.
+    pub fn builder(store: Store, cache_dir: PathBuf) -> Builder {
+        Builder {
+            store,
+            cache: cache_dir,
+            codes: None,
+            limits: Limits::default(),
+            sink: Arc::new(NoLog),
+            compiler: Compiler::InProcess,
+            gate: None,
+            naming: Naming { apps_domain: "localhost".into(), single_app: false },
+        }
+    }
+
+    /// Takes over a whole state, as after a start. Returns at once: releases are prepared in the
+    /// background, or by their first request when that comes earlier.
+    pub async fn load(&self, snapshot: Snapshot) {
+        let order = self.inner.next_change();
+        *self.inner.resources.stacks.write() = snapshot.stacks.clone();
+        let apps: Vec<Arc<App>> =
+            snapshot.apps.into_iter().map(|spec| self.inner.app(spec)).collect();
+        let before = self.inner.router.table.replace(apps.clone(), order);
+        for before in &before {
+            self.inner.retire_unless_current(before);
+        }
+        let stacks: Vec<Digest> = snapshot.stacks.into_values().collect();
+        tokio::spawn(prepare_all(Arc::downgrade(&self.inner), stacks, apps));
+    }
+
+    /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
+    /// finish, for at most `drain_ms`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the listener.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let (router, limits) = (Arc::clone(&self.inner.router), Arc::clone(&self.inner.limits));
+        server::serve(router, limits, listener, shutdown).await
+    }
+}
+
+/// Prepares what a snapshot brought, stacks first: they take longest and serve most.
+async fn prepare_all(node: Weak<Inner>, stacks: Vec<Digest>, apps: Vec<Arc<App>>) {
+    for component in stacks {
+        let Some(node) = node.upgrade() else { return };
+        if let Err(error) = node.resources.codes.get(component).await {
+            tracing::error!(component = component.short(), "cannot prepare a stack: {error}");
+        }
+    }
+    futures::stream::iter(apps)
+        .for_each_concurrent(CONCURRENT_PREPARATIONS, |app| {
+            let node = node.upgrade();
+            async move {
+                let (Some(node), Some(release)) = (node, &app.release) else { return };
+                if let Err(error) = release.prepare(&node.resources).await {
+                    tracing::error!(app = app.spec.name, "cannot prepare its release: {error}");
+                }
+            }
+        })
+        .await;
+}
+
+impl Inner {
+    fn next_change(&self) -> u64 {
+        self.changes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The app with the release that is running already, if that is the one.
+    fn app(&self, spec: Arc<AppSpec>) -> Arc<App> {
+        let current = self.router.table.get(spec.id).and_then(|app| app.release.clone());
+        let release = spec.release.as_ref().map(|release| match current {
+            Some(current) if current.is(release) => current,
+            _ => Release::new(&spec, release.clone()),
+        });
+        Arc::new(App { spec, release })
+    }
+
+    async fn apply_app(&self, spec: Arc<AppSpec>) -> Result<(), ApplyError> {
+        let order = self.next_change();
+        let app = self.app(spec);
+        if let Some(release) = &app.release {
+            release.prepare(&self.resources).await.map_err(|error| to_apply(&error))?;
+        }
+        self.install(app.spec.id, Some(app), order);
+        Ok(())
+    }
+
+    /// Switches the router, and ends what the change replaced.
+    fn install(&self, id: Uuid, app: Option<Arc<App>>, order: u64) {
+        let Ok(before) = self.router.table.install(id, app.clone(), order) else { return };
+        if let Some(App { spec, release: Some(release) }) = app.as_deref() {
+            release.rescale(&spec.formation);
+        }
+        if let Some(before) = before {
+            self.retire_unless_current(&before);
+        }
+    }
+
+    fn retire_unless_current(&self, before: &App) {
+        let Some(release) = &before.release else { return };
+        let current = self.router.table.get(before.spec.id).and_then(|app| app.release.clone());
+        if !current.is_some_and(|current| Arc::ptr_eq(&current, release)) {
+            release.retire();
+        }
+    }
+
+    async fn apply_stack(&self, name: String, component: Digest) -> Result<(), ApplyError> {
+        self.resources.codes.get(component).await.map_err(ApplyError::from)?;
+        self.resources.stacks.write().insert(name.clone(), component);
+        for app in self.router.table.all() {
+            let order = self.next_change();
+            let Some(release) = &app.release else { continue };
+            if !release.needs_stack(&name, component) {
+                continue;
+            }
+            let renewed = release.renewed();
+            match renewed.prepare(&self.resources).await {
+                Ok(_) => {
+                    let spec = Arc::clone(&app.spec);
+                    let app = Arc::new(App { spec, release: Some(renewed) });
+                    self.install(app.spec.id, Some(app), order);
+                }
+                // It goes on with the old component.
+                Err(error) => tracing::error!(app = app.spec.name, "cannot move to stack: {error}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn to_apply(error: &Error) -> ApplyError {
+    ApplyError { message: error.to_string(), permanent: error.permanent() }
+}
+
+#[async_trait]
+impl NodeLink for Node {
+    async fn apply(&self, change: Change) -> Result<(), ApplyError> {
+        match change {
+            Change::App(spec) => self.inner.apply_app(spec).await,
+            Change::AppRemoved { id } => {
+                let order = self.inner.next_change();
+                self.inner.install(id, None, order);
+                Ok(())
+            }
+            Change::Stack { name, component } => self.inner.apply_stack(name, component).await,
+        }
+    }
+
+    async fn prepare(&self, app: Arc<AppSpec>) -> Result<(), ApplyError> {
+        if let Some(release) = &app.release {
+            Parts::get(&self.inner.resources, release.slug).await?;
+        }
+        Ok(())
+    }
+
+    fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {
+        let release = self.inner.router.table.get(app).and_then(|app| app.release.clone());
+        release.map(|release| release.dynos()).unwrap_or_default()
+    }
+
+    async fn restart(&self, app: Uuid, dyno: Option<String>) {
+        let release = self.inner.router.table.get(app).and_then(|app| app.release.clone());
+        if let Some(release) = release {
+            release.restart(dyno.as_deref());
+        }
+    }
+}
+
+/// Drops all lines.
+struct NoLog;
+
+impl LogSink for NoLog {
+    fn write(&self, _line: LogLine) {}
+}

@@ -1,0 +1,178 @@
+//! The router: finds the app, waits for a dyno, and gives the client the app's response or a page that says
+//! why there is none.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
+use wpaas_slug::Limits;
+
+use crate::{
+    app::{App, Release, Resources},
+    body::{Cut, IncomingBody, ResponseBody},
+    exchange::Exchange,
+    forward,
+    hcode::{self, HCode},
+    lines::DynoLog,
+    node::Gate,
+    pool::Refused,
+    request_log::RequestLog,
+    table::Table,
+};
+
+/// What clients get.
+pub(crate) type RouterBody = UnsyncBoxBody<Bytes, Cut>;
+
+/// Finds the way of each request.
+pub(crate) struct Router {
+    pub(crate) table: Table,
+    pub(crate) resources: Arc<Resources>,
+    pub(crate) gate: Option<Arc<dyn Gate>>,
+}
+
+impl Router {
+    /// Answers one request. Dropping the future is the client going away.
+    pub(crate) async fn handle<B>(
+        &self,
+        request: Request<B>,
+        client: IpAddr,
+    ) -> Response<RouterBody>
+    where
+        B: Body<Data = Bytes, Error: Into<WasiError>> + Send + 'static,
+    {
+        let (mut parts, body) = request.into_parts();
+        if parts.method == Method::CONNECT {
+            return page(hcode::bad_request("CONNECT is not supported."));
+        }
+        let host = match forward::host(&parts) {
+            Ok(host) => host,
+            Err(message) => return page(hcode::bad_request(message)),
+        };
+        if let Some(gate) = &self.gate
+            && let Err(text) = gate.ready().await
+        {
+            return page(hcode::not_ready(&text));
+        }
+        let Some(app) = self.table.route(&host) else { return page(hcode::no_such_app()) };
+        let info = forward::request(&mut parts, host, client);
+        let host = &self.resources.host;
+        let line_bytes = Limits::size(host.limits.log_line_bytes);
+        let log = RequestLog::new(Arc::clone(&host.sink), app.spec.id, info, line_bytes);
+        let request = Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
+        let mut pending = Pending { log: Some(log), exchange: None };
+        match self.serve(&app, request, &mut pending).await {
+            Ok(response) => response,
+            Err(code) => {
+                pending.finish(code);
+                page(code.page())
+            }
+        }
+    }
+
+    async fn serve(
+        &self,
+        app: &App,
+        request: Request<IncomingBody>,
+        pending: &mut Pending,
+    ) -> Result<Response<RouterBody>, HCode> {
+        if app.spec.maintenance {
+            return Err(HCode::H80);
+        }
+        let release = app.release.as_ref().ok_or(HCode::H81)?;
+        let cold = self.ready(app, release).await?;
+        let formation = release.web().ok_or(HCode::H14)?;
+        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
+        let lease = match tokio::time::timeout(patience, formation.acquire()).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(Refused::Off)) => return Err(HCode::H14),
+            Ok(Err(Refused::QueueFull)) => return Err(HCode::H11),
+            Err(_) => return Err(HCode::H12),
+        };
+        let bodiless = request.method() == Method::HEAD;
+        let dispatched = formation.dispatch(lease, request, cold);
+        pending.dispatched(dispatched.dyno, &dispatched.exchange);
+        let response = dispatched.outcome.await.unwrap_or(Err(HCode::H99))?;
+        if response.status().is_informational() {
+            return Err(HCode::H17);
+        }
+        let Some(log) = pending.log.take() else { return Err(HCode::H99) };
+        Ok(deliver(response, dispatched.exchange, log, bodiless))
+    }
+
+    /// Waits until the release is prepared. `true` when this request had to wait for it.
+    async fn ready(&self, app: &App, release: &Release) -> Result<bool, HCode> {
+        let patience = Limits::ms(self.resources.host.limits.boot_ms);
+        let preparing = release.prepare(&self.resources);
+        let error = match tokio::time::timeout(patience, preparing).await {
+            Ok(Ok(cold)) => return Ok(cold),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(HCode::H20),
+        };
+        tracing::error!(app = app.spec.name, "cannot run its release: {error}");
+        let host = &self.resources.host;
+        let line_bytes = Limits::size(host.limits.log_line_bytes);
+        DynoLog::new(Arc::clone(&host.sink), app.spec.id, "web.1", line_bytes)
+            .platform(&format!("Cannot start: {error}"));
+        Err(if error.permanent() { HCode::H10 } else { HCode::H99 })
+    }
+}
+
+/// A request that has no response yet. Dropped before that, the client is gone.
+struct Pending {
+    log: Option<RequestLog>,
+    exchange: Option<Arc<Exchange>>,
+}
+
+impl Pending {
+    fn dispatched(&mut self, dyno: String, exchange: &Arc<Exchange>) {
+        self.exchange = Some(Arc::clone(exchange));
+        if let Some(log) = &mut self.log {
+            log.dispatched(dyno, Arc::clone(exchange));
+        }
+    }
+
+    fn finish(&mut self, code: HCode) {
+        let Some(log) = self.log.take() else { return };
+        log.finish(code.status().as_u16(), 0, Some(code));
+        if let Some(exchange) = &self.exchange {
+            exchange.over();
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.finish(HCode::H27);
+    }
+}
+
+fn deliver(
+    response: Response<HyperOutgoingBody>,
+    exchange: Arc<Exchange>,
+    log: RequestLog,
+    bodiless: bool,
+) -> Response<RouterBody> {
+    let (mut parts, body) = response.into_parts();
+    forward::response(&mut parts.headers);
+    let announced = parts.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    let bodiless =
+        bodiless || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = ResponseBody::new(body, exchange, log, parts.status.as_u16(), announced);
+    if bodiless {
+        tokio::spawn(body.discard());
+        return Response::from_parts(parts, Empty::new().map_err(never).boxed_unsync());
+    }
+    Response::from_parts(parts, body.boxed_unsync())
+}
+
+fn page(page: Response<Full<Bytes>>) -> Response<RouterBody> {
+    page.map(|body| body.map_err(never).boxed_unsync())
+}
+
+fn never<E>(never: std::convert::Infallible) -> E {
+    match never {}
+}

@@ -1,0 +1,300 @@
+//! Running the guest for one request, to its end: the response, what it does after that, a trap, or a
+//! deadline.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Request;
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::{WasiHttpView, p2::bindings::http::types::Scheme};
+use wpaas_slug::Limits;
+
+use crate::{
+    body::RequestBody,
+    dyno::{DeadlinePassed, Instance, StartError},
+    exchange::{Exchange, GuestError, Start},
+    formation::Formation,
+    hcode::HCode,
+    lines::DynoLog,
+    pool::Lease,
+};
+
+/// Lines of a backtrace that go to the app's log.
+const TRAP_LINES: usize = 24;
+
+/// How the guest's call ended.
+enum End {
+    Returned,
+    Trapped(wasmtime::Error),
+    /// Its deadline passed while it was waiting or running.
+    Late,
+    /// Its release was replaced, and the time to finish is over.
+    Stopped,
+}
+
+/// Serves one request with the leased slot and gives the slot back. Runs as a task of its own: neither a
+/// client that goes away nor a response that is complete ends the guest's call.
+pub(crate) async fn serve(
+    formation: Arc<Formation>,
+    mut lease: Lease<Instance>,
+    request: Request<RequestBody>,
+    exchange: Arc<Exchange>,
+) {
+    let _answered = Answered(Arc::clone(&exchange));
+    let warm = lease.take();
+    let booting =
+        formation.spec.boots_on_request && warm.as_ref().is_none_or(|warm| warm.served == 0);
+    if booting {
+        exchange.allow_boot(Limits::ms(formation.host.limits.boot_ms));
+    }
+    let mut worker = Worker { formation: &formation, lease, exchange: &exchange, booting };
+    let Some(mut instance) = worker.instance(warm).await else { return };
+    let end = worker.call(&mut instance, request).await;
+    if worker.settle(&mut instance, end) {
+        worker.lease.put(instance);
+    }
+}
+
+/// Answers when the worker ends without an answer, which takes a panic in host code.
+struct Answered(Arc<Exchange>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if !self.0.responded() {
+            self.0.fail(HCode::H99);
+        }
+    }
+}
+
+struct Worker<'a> {
+    formation: &'a Arc<Formation>,
+    lease: Lease<Instance>,
+    exchange: &'a Arc<Exchange>,
+    booting: bool,
+}
+
+impl Worker<'_> {
+    /// The warm instance, or a new one.
+    async fn instance(&mut self, warm: Option<Instance>) -> Option<Instance> {
+        if let Some(mut warm) = warm {
+            self.exchange.set_start(Start::Warm);
+            warm.set_exchange(Some(Arc::clone(self.exchange)));
+            return Some(warm);
+        }
+        self.exchange.set_start(Start::Fresh);
+        let number = self.lease.number();
+        let start = self.formation.start(number, Some(Arc::clone(self.exchange)));
+        let started = tokio::select! {
+            biased;
+            started = metered(self.exchange, start) => Some(started),
+            () = self.exchange.late() => None,
+        };
+        let log = self.formation.log(number);
+        let late_code = if self.formation.spec.boots_on_request { HCode::H20 } else { HCode::H12 };
+        let code = match started {
+            Some(Ok(instance)) => {
+                self.lease.mark_up();
+                return Some(instance);
+            }
+            Some(Err(StartError::Guest(error))) if error.is::<DeadlinePassed>() => late_code,
+            None => late_code,
+            Some(Err(StartError::Guest(error))) => {
+                log_trap(&log, &error);
+                HCode::H10
+            }
+            Some(Err(StartError::Host(error))) => {
+                tracing::error!(dyno = self.formation.dyno(number), "cannot start: {error:#}");
+                HCode::H99
+            }
+        };
+        if code == HCode::H10 {
+            log.platform("State changed from starting to crashed");
+            self.lease.mark_crashed();
+        }
+        self.exchange.fail(code);
+        None
+    }
+
+    async fn call(&mut self, instance: &mut Instance, request: Request<RequestBody>) -> End {
+        let call = async {
+            let store = &mut instance.store;
+            store.data_mut().admit_host(true);
+            let request = store.data_mut().http().new_incoming_request(Scheme::Http, request);
+            store.data_mut().admit_host(false);
+            let exchange = Arc::clone(self.exchange);
+            let respond = move |response| exchange.respond(response);
+            let out = store.data_mut().http().new_response_outparam_from_callback(respond)?;
+            let handler = instance.proxy.wasi_http_incoming_handler();
+            handler.call_handle(store, request?, out).await
+        };
+        tokio::select! {
+            biased;
+            returned = metered(self.exchange, call) => match returned {
+                Ok(()) => End::Returned,
+                Err(error) => End::Trapped(error),
+            },
+            () = self.exchange.late() => End::Late,
+            () = self.exchange.guest_failed() => End::Returned,
+            () = self.formation.stopped.cancelled() => End::Stopped,
+        }
+    }
+
+    /// Answers, logs and accounts for how the call ended. Whether the instance can serve again.
+    fn settle(&mut self, instance: &mut Instance, end: End) -> bool {
+        let exchange = self.exchange;
+        instance.set_exchange(None);
+        instance.flush_output();
+        exchange.set_memory(instance.memory().used());
+        let over_memory = instance.memory().refused();
+        let log = instance.log.clone();
+        match end {
+            End::Returned => {
+                let unfit = self.returned(&log);
+                exchange.guest_returned();
+                if unfit {
+                    return false;
+                }
+                instance.served += 1;
+                if over_memory {
+                    log_memory(&log, instance, "Error R14 (Memory quota exceeded)");
+                }
+                !over_memory && instance.served < self.formation.host.limits.requests_per_instance
+            }
+            End::Trapped(error) if error.is::<DeadlinePassed>() => {
+                self.late(&log, Some(&error));
+                false
+            }
+            End::Late => {
+                self.late(&log, None);
+                false
+            }
+            End::Stopped => {
+                log.platform("Stopping remaining request: its release was replaced");
+                let responded = exchange.responded();
+                exchange.fail(if responded { HCode::H18 } else { HCode::H13 });
+                false
+            }
+            End::Trapped(error) => {
+                if over_memory {
+                    log_memory(&log, instance, "Error R15 (Memory quota vastly exceeded)");
+                }
+                self.trapped(&log, &error);
+                false
+            }
+        }
+    }
+
+    /// The guest's call ended by itself. Whether the guest has declared itself unfit to go on.
+    fn returned(&self, log: &DynoLog) -> bool {
+        let exchange = self.exchange;
+        match exchange.guest_error() {
+            Some(GuestError::BootTimeout) => {
+                let seconds = self.formation.host.limits.boot_ms / 1000;
+                log.platform(&format!(
+                    "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within \
+                     {seconds} seconds of launch"
+                ));
+                self.crashed(log);
+                exchange.fail(HCode::H20);
+                true
+            }
+            Some(GuestError::Crashed) => {
+                self.crashed(log);
+                exchange.fail(HCode::H10);
+                true
+            }
+            Some(GuestError::Other(text)) if !exchange.responded() => {
+                log.platform(&format!("Request failed without a response: {text}"));
+                exchange.fail(HCode::H13);
+                false
+            }
+            _ if !exchange.responded() => {
+                log.platform("The request's handler ended without a response");
+                exchange.fail(HCode::H13);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn trapped(&self, log: &DynoLog, error: &wasmtime::Error) {
+        match error.downcast_ref::<I32Exit>() {
+            Some(exit) => log.platform(&format!("Process exited with status {}", exit.0)),
+            None => log_trap(log, error),
+        }
+        self.crashed(log);
+        let exchange = self.exchange;
+        exchange.fail(match (exchange.responded(), self.booting) {
+            (true, _) => HCode::H18,
+            (false, true) => HCode::H10,
+            (false, false) => HCode::H13,
+        });
+    }
+
+    fn late(&self, log: &DynoLog, running: Option<&wasmtime::Error>) {
+        let exchange = self.exchange;
+        if let Some(error) = running {
+            log_trap(log, error);
+        }
+        if exchange.is_over() {
+            let seconds = self.formation.host.limits.after_response_ms / 1000;
+            log.platform(&format!(
+                "Stopping dyno: it went on for more than {seconds} seconds after its response"
+            ));
+        }
+        let code = exchange.late_code();
+        let code = if code == HCode::H12 && self.booting { HCode::H20 } else { code };
+        exchange.fail(code);
+    }
+
+    fn crashed(&self, log: &DynoLog) {
+        let from = if self.booting { "starting" } else { "up" };
+        log.platform(&format!("State changed from {from} to crashed"));
+        self.lease.mark_crashed();
+    }
+}
+
+fn log_trap(log: &DynoLog, error: &wasmtime::Error) {
+    for line in format!("{error:?}").lines().take(TRAP_LINES) {
+        log.platform(line);
+    }
+}
+
+fn log_memory(log: &DynoLog, instance: &Instance, error: &str) {
+    let mib = |bytes: usize| bytes / (1024 * 1024);
+    let (used, limit) = (instance.memory().used(), instance.memory().limit());
+    log.platform(&format!("Process running mem={}M of {}M", mib(used), mib(limit)));
+    log.platform(error);
+}
+
+/// Adds the time that polling `future` takes on a CPU to the exchange.
+fn metered<F: Future>(exchange: &Exchange, future: F) -> impl Future<Output = F::Output> {
+    Metered { exchange, future: Box::pin(future) }
+}
+
+struct Metered<'a, F> {
+    exchange: &'a Exchange,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Metered<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let before = thread_time();
+        let polled = self.future.as_mut().poll(cx);
+        self.exchange.add_cpu(thread_time().saturating_sub(before));
+        polled
+    }
+}
+
+/// Time that this thread has spent on a CPU.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
