@@ -88,7 +88,7 @@ impl Command {
     /// Carries it out, on a runtime of its own where it needs one.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if let Self::Compile(args) = self {
-            return compile::run(args);
+            return compile::run(&args);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(Box::pin(self.dispatch()));

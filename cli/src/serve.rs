@@ -1,14 +1,13 @@
 //! `wpaas serve`: platform and node in one process.
 
 use std::{
-    fs::File,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
 use wpaas_builder::Builder;
@@ -68,7 +67,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         None => dirs::data()?,
     };
     let data = private_directory(&data)?;
-    let _lock = lock(&data)?;
     let http = bind(args.http, "apps", "--http ADDR:PORT").await?;
     let api = bind(args.api_address, "the API", "--api ADDR:PORT").await?;
     let api_url = format!("http://{}", reachable(api.local_addr()?));
@@ -205,21 +203,6 @@ fn private_directory(directory: &Path) -> anyhow::Result<PathBuf> {
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
         .with_context(context)?;
     directory.canonicalize().with_context(context)
-}
-
-/// Keeps a second server off the same data.
-fn lock(data: &Path) -> anyhow::Result<File> {
-    let file = File::create(data.join("lock")).context("cannot create the lock file")?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => bail!(
-            "another `wpaas serve` is running with {}; stop it, or choose another directory with --data",
-            data.display()
-        ),
-        Err(std::fs::TryLockError::Error(error)) => {
-            Err(error).context("cannot lock the data directory")
-        }
-    }
 }
 
 /// The owner, created at the first start. The token is kept so that the command line finds it again after

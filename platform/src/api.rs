@@ -122,7 +122,7 @@ async fn authenticate(State(ctx): State<Ctx>, mut request: Request, next: Next) 
             let mut db = ctx.db.read().await?;
             crate::auth::authenticate(&mut db, &token).await?
         };
-        let left = ctx.rate_limit.take(user.id)?;
+        let left = ctx.rate_limit.take(user.id, std::time::Instant::now())?;
         Ok::<_, Error>((user, left))
     };
     match answer.await {

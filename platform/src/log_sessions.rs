@@ -1,10 +1,12 @@
 //! Log sessions: short-lived, unguessable URLs at which a log can be read without a token, because the CLI's
 //! event source sends none. Kept in memory: after a restart the client asks for a new one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 use uuid::Uuid;
 use wpaas_slug::Limits;
 
@@ -38,9 +40,8 @@ impl Sessions {
     }
 
     /// Makes a session and returns the token of its URL.
-    pub(crate) fn create(&self, session: Session) -> Result<String, Error> {
+    pub(crate) fn create(&self, session: Session, now: Instant) -> Result<String, Error> {
         let token = auth::secret()?;
-        let now = Instant::now();
         let mut open = self.open.lock();
         if open.len() >= self.most {
             open.retain(|_, (_, until)| *until > now);
@@ -53,11 +54,11 @@ impl Sessions {
     }
 
     /// The session with this token.
-    pub(crate) fn get(&self, token: &str) -> Result<Session, Error> {
+    pub(crate) fn get(&self, token: &str, now: Instant) -> Result<Session, Error> {
         let mut open = self.open.lock();
         let digest = auth::digest(token);
         match open.get(&digest) {
-            Some((session, until)) if *until > Instant::now() => Ok(session.clone()),
+            Some((session, until)) if *until > now => Ok(session.clone()),
             _ => {
                 open.remove(&digest);
                 Err(Error::NotFound("log session"))
@@ -70,18 +71,19 @@ impl Sessions {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn sessions_expire_and_are_bounded() {
+    #[test]
+    fn sessions_expire_and_are_bounded() {
         let limits = Limits { log_sessions: 1, log_session_ttl_ms: 1_000, ..Limits::default() };
         let sessions = Sessions::new(&limits);
         let session =
             Session { app: Uuid::nil(), filter: Filter::default(), lines: 10, tail: false };
-        let token = sessions.create(session.clone()).unwrap();
-        assert_eq!(sessions.get(&token).unwrap(), session);
-        assert!(matches!(sessions.get("other"), Err(Error::NotFound(_))));
-        assert!(matches!(sessions.create(session.clone()), Err(Error::Busy(_))));
-        tokio::time::advance(Duration::from_millis(1_001)).await;
-        assert!(matches!(sessions.get(&token), Err(Error::NotFound(_))));
-        assert!(sessions.create(session).is_ok());
+        let now = Instant::now();
+        let token = sessions.create(session.clone(), now).unwrap();
+        assert_eq!(sessions.get(&token, now).unwrap(), session);
+        assert!(matches!(sessions.get("other", now), Err(Error::NotFound(_))));
+        assert!(matches!(sessions.create(session.clone(), now), Err(Error::Busy(_))));
+        let later = now + Duration::from_millis(1_001);
+        assert!(matches!(sessions.get(&token, later), Err(Error::NotFound(_))));
+        assert!(sessions.create(session, later).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
 };
 
@@ -133,11 +133,13 @@ impl Logplex {
 
     async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        // With a full queue there is nothing to wait for that would be more than a moment away.
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            // An error means that the thread is gone, and with it any line to wait for.
-            flushed.await.ok();
+        if let Err(TrySendError::Full(message)) = self.queue.try_send(Message::Flush(done)) {
+            let queue = self.queue.clone();
+            // Readers may wait for room, writers may not. The thread is always on its way.
+            drop(tokio::task::spawn_blocking(move || queue.send(message)));
         }
+        // An error means that the thread is gone, and with it any line to wait for.
+        flushed.await.ok();
     }
 }
 

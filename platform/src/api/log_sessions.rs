@@ -1,6 +1,11 @@
 //! `/apps/{app}/log-sessions` and the log streams that they open.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -64,7 +69,7 @@ pub(super) async fn create(
         lines: usize::try_from(lines).unwrap_or(usize::MAX),
         tail: body.tail.unwrap_or(false),
     };
-    let token = ctx.sessions.create(session)?;
+    let token = ctx.sessions.create(session, Instant::now())?;
     let now = serialise::time(&db::now());
     let object = json!({
         "created_at": now,
@@ -101,7 +106,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Error> {
-    let session = ctx.sessions.get(params.get("token"))?;
+    let session = ctx.sessions.get(params.get("token"), Instant::now())?;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let events = accept.is_some_and(|accept| accept.contains("text/event-stream"));
     let (form, kind) = if events {

@@ -83,17 +83,11 @@ async fn a_full_queue_drops_and_says_so() {
         logplex.write(line(APP, "web.1", &n.to_string()));
     }
     drop(held);
-    // The thread may have taken one line before it stood still.
-    let dropped = *logplex.shared.dropped.lock().get(&APP).unwrap_or(&0);
     let lines = logplex.history(APP, &Filter::default(), 1_000).await;
-    let lines = if lines.iter().any(|line| line.text.contains("L10")) {
-        lines
-    } else {
-        logplex.history(APP, &Filter::default(), 1_000).await
-    };
     let told = lines.iter().find(|line| line.text.contains("L10")).unwrap();
-    let kept = lines.len() as u64 - 1;
-    assert!(told.text.contains(&format!("{} messages dropped", 100 - kept)), "{told:?} {dropped}");
+    let lost = 100 - (lines.len() - 1);
+    assert!(told.text.contains(&format!("{lost} messages dropped")), "{told:?}");
+    assert!(lost >= 97, "two in the queue, and one that the thread had taken before: {lost}");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn a_build_becomes_a_release() {
     let path = format!("/apps/demo/builds/{}", build["id"].as_str().unwrap());
     let extended = api.extended(&path).await;
     assert_eq!(extended["slug_digest"], json!(digest));
-    assert_eq!(extended["uploaded_blobs"], 1);
+    assert_eq!(extended["uploaded_blobs"], 3, "the component, the config and the manifest");
     let steps: Vec<_> =
         extended["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert_eq!(steps, ["unpack", "compile", "prepare"]);

@@ -18,7 +18,6 @@ pub(crate) struct Server {
     pub(crate) platform: Platform,
     pub(crate) node: Arc<FakeNode>,
     pub(crate) builder: Arc<FakeBuilder>,
-    pub(crate) store: Store,
     pub(crate) url: String,
     pub(crate) owner: Option<Owner>,
     pub(crate) api: Api,
@@ -67,7 +66,7 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let parts = Parts {
             data_dir: directory.join("data"),
-            store: store.clone(),
+            store,
             node: node.clone(),
             logplex: Logplex::new(&limits),
             limits,
@@ -80,7 +79,7 @@ impl Server {
         let router = platform.router();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let api = Api { http: reqwest::Client::new(), url: url.clone(), token: again.token };
-        Self { platform, node, builder, store, url, owner, api }
+        Self { platform, node, builder, url, owner, api }
     }
 
     /// A client of another account.

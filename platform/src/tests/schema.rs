@@ -39,7 +39,11 @@ fn strict(value: &mut Value) {
             // A map of subschemas, not a property that happens to be called so.
             let properties = object.get("properties").and_then(Value::as_object);
             if let Some(names) = properties.map(|all| all.keys().cloned().collect::<Vec<_>>()) {
-                object.insert("required".into(), json!(names));
+                // Draft 4 does not allow an empty list.
+                object.remove("required");
+                if !names.is_empty() {
+                    object.insert("required".into(), json!(names));
+                }
                 object.insert("additionalProperties".into(), json!(false));
             }
         }
@@ -97,6 +101,8 @@ fn build(shape: &str) -> Validator {
     jsonschema::options()
         .with_draft(Draft::Draft4)
         .should_validate_formats(true)
+        // Not one of draft 4's own.
+        .with_format("uuid", |text: &str| text.parse::<uuid::Uuid>().is_ok())
         .build(&schema)
         .unwrap()
 }

@@ -24,7 +24,14 @@ impl Fixture {
     fn codes(&self, compiler: Compiler) -> CodeCache {
         let blobs = Blobs::new(self.store.clone(), &self.cache).unwrap();
         let engine = engine::compiling().unwrap();
-        CodeCache::new(engine, self.cache.join("code"), blobs, compiler, Arc::new(Limits::default())).unwrap()
+        CodeCache::new(
+            engine,
+            self.cache.join("code"),
+            blobs,
+            compiler,
+            Arc::new(Limits::default()),
+        )
+        .unwrap()
     }
 
     /// Gets the component's code as far as it goes, and says how far that was.

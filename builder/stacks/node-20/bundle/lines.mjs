@@ -50,24 +50,38 @@ export function mounted(app, file) {
   return posix.join(MOUNT, path.replace(/^(\.\.\/)+/, ''));
 }
 
+// One character for each line of the output: how many lines further it is in the same file. The largest step that a
+// character can tell; and those that JSON would have to escape are left out.
+const STEPS = [...Array(91).keys()].map((i) => String.fromCharCode(36 + i)).filter((c) => c !== '\\');
+const NOWHERE = '!';
+const JUMP = '#';
+
 /**
- * `{ files, runs }` of esbuild's source map. A run is [lines, file, line of the first, column shift]: lines of the
- * output that follow each other as they do in the file; file -1 stands for lines from nowhere.
+ * `{ files, steps, jumps }` of esbuild's source map, where `steps` has a character for each line of the output: `!` for
+ * a line from nowhere, `#` for one whose place is the next of `jumps` ([file, line, column shift]), and otherwise its
+ * distance from the line before, from `$` for 0. Columns are exact in the app's own files only.
  */
 export function lineTable(map, app, outDirectory) {
   const files = map.sources.map((source) => mounted(app, resolve(outDirectory, source)));
-  const runs = [];
-  let run;
+  const inPackage = files.map((file) => file.includes('/node_modules/'));
+  const jumps = [];
+  let steps = '';
+  let [atFile, atLine, atShift] = [-1, 0, 0];
   for (const place of firstPlaces(map.mappings)) {
-    const [file, line, column, outColumn] = place ?? [-1, -1, 0, 0];
-    const shift = column - outColumn;
-    const follows =
-      run !== undefined && run[1] === file && (file < 0 || (run[2] + run[0] === line + 1 && run[3] === shift));
-    if (follows) run[0] += 1;
-    else {
-      run = [1, file, line + 1, shift];
-      runs.push(run);
+    if (place === undefined) {
+      steps += NOWHERE;
+      continue;
     }
+    const [file, line, column, outColumn] = place;
+    const shift = inPackage[file] ? atShift : column - outColumn;
+    const step = STEPS[line - atLine];
+    if (file === atFile && shift === atShift && step !== undefined) steps += step;
+    else {
+      steps += JUMP;
+      atShift = column - outColumn;
+      jumps.push([file, line + 1, atShift]);
+    }
+    [atFile, atLine] = [file, line];
   }
-  return { files, runs };
+  return { files, steps, jumps };
 }

@@ -37,11 +37,23 @@ async function lowerRegexes(text, loader, file) {
   return { text: lower(code), loader: 'js' };
 }
 
+// Smaller, and read several times faster by the engine, than the object literal that esbuild would print.
+async function loadJson(args) {
+  const text = await readFile(args.path, 'utf8');
+  try {
+    const compact = JSON.stringify(JSON.parse(text.replace(/^\ufeff/, '')));
+    return { contents: `module.exports = JSON.parse(${JSON.stringify(compact)});`, loader: 'js' };
+  } catch {
+    return undefined; // esbuild shows where it is not JSON
+  }
+}
+
 export function sources(app, entry) {
   const main = resolve(app, entry);
   return {
     name: 'sources',
     setup(build) {
+      build.onLoad({ filter: /\.json$/, namespace: 'file' }, loadJson);
       build.onLoad({ filter: /\.(?:[cm]?[jt]s|[jt]sx)$/, namespace: 'file' }, async (args) => {
         let text = await readFile(args.path, 'utf8');
         let loader = LOADERS[extname(args.path)];

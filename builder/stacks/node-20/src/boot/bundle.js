@@ -16,38 +16,38 @@ export function loadBundle(path) {
   return (0, eval)(`${code}\n//# sourceURL=${path}`);
 }
 
-/**
- * A mapper of positions from the table `{files: [...], runs: [...]}`. A run is five numbers: how many lines of the
- * bundle it covers, the file it comes from (-1: none), the change to the first line there, and how much further left
- * or right the code stands there.
- */
+// The characters of bundle/lines.mjs: `!`, `#`, and the first that tells a step; the backslash is left out of those.
+const NOWHERE = 33;
+const JUMP = 35;
+const FIRST_STEP = 36;
+const BACKSLASH = 92;
+
+/** A mapper of positions by the table at the end of the bundle, which bundle/lines.mjs describes. */
 function lineMapper(path, json) {
   let table;
-  const starts = [];
-  const load = () => {
-    table = JSON.parse(json);
-    let line = 1;
-    for (const run of table.runs) {
-      starts.push(line);
-      line += run[0];
-    }
-  };
   return (file, line, column) => {
     if (file !== path) return { file, line, column };
-    if (table === undefined) load();
-    let low = 0;
-    let high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (starts[middle] <= line) low = middle;
-      else high = middle - 1;
-    }
-    const run = table.runs[low];
-    if (run === undefined || run[1] < 0) return { file, line, column };
-    return {
-      file: table.files[run[1]],
-      line: run[2] + (run[4] === 1 ? 0 : line - starts[low]),
-      column: Math.max(1, column + run[3]),
-    };
+    table ??= readTable(JSON.parse(json));
+    const jump = table.jumps[table.places[line]];
+    // A line from nowhere is shown as it is.
+    if (jump === undefined) return { file, line, column };
+    return { file: table.files[jump[0]], line: table.lines[line], column: Math.max(1, column + jump[2]) };
   };
+}
+
+// For each line of the bundle: which of `jumps` it belongs to (-1: none), and its line in the file.
+function readTable({ files, steps, jumps }) {
+  const places = new Int32Array(steps.length + 1).fill(-1);
+  const lines = new Int32Array(steps.length + 1);
+  let jump = -1;
+  let original = 0;
+  for (let i = 0; i < steps.length; i++) {
+    const code = steps.charCodeAt(i);
+    if (code === NOWHERE) continue;
+    if (code === JUMP) original = jumps[++jump][1];
+    else original += code - FIRST_STEP - (code > BACKSLASH ? 1 : 0);
+    places[i + 1] = jump;
+    lines[i + 1] = original;
+  }
+  return { files, jumps, places, lines };
 }

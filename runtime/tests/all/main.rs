@@ -1,0 +1,23 @@
+//! The node from outside: real connections, real guests.
+//!
+//! The guests come from `tests/setup/guests.sh` of the repository.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    unreachable_pub,
+    reason = "a test fails by panicking, and its support is for this crate alone"
+)]
+
+mod apps;
+mod compiler;
+mod connections;
+mod crashes;
+mod http;
+mod limits;
+mod releases;
+mod sandbox;
+mod support;
