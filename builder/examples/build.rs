@@ -9,12 +9,27 @@ async fn main() {
     let start = Instant::now();
     wpaas_builder::source::copy(&dir, &work.join("src"), &limits).unwrap();
     let store = wpaas_slug::Store::local(&work.join("store")).unwrap();
-    let builder = Builder::new(Options { cache_dir: work.join("cachedir"), store, limits, hidden: vec![] }).unwrap();
+    let builder =
+        Builder::new(Options { cache_dir: work.join("cachedir"), store, limits, hidden: vec![] })
+            .unwrap();
     for _ in 0..2 {
-    let start = Instant::now();
-    let built = builder.build(Request { source: work.join("src"), cache: work.join("cache"), env: Default::default(), buildpack_url: None, output: Output::new(|l| println!("{l}")) }).await;
-    match built { Ok(b) => { println!("{} {:?}\n{:?}\n{:#?}", b.slug.digest, b.written, b.steps, b.slug.config) } Err(e) => println!("ERROR {e}") }
-    println!("build {:?}", start.elapsed());
+        let start = Instant::now();
+        let built = builder
+            .build(Request {
+                source: work.join("src"),
+                cache: work.join("cache"),
+                env: Default::default(),
+                buildpack_url: None,
+                output: Output::new(|l| println!("{l}")),
+            })
+            .await;
+        match built {
+            Ok(b) => {
+                println!("{} {:?}\n{:?}\n{:#?}", b.slug.digest, b.written, b.steps, b.slug.config)
+            }
+            Err(e) => println!("ERROR {e}"),
+        }
+        println!("build {:?}", start.elapsed());
     }
     println!("{:?}", start.elapsed());
 }

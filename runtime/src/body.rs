@@ -64,6 +64,8 @@ pub(crate) struct ResponseBody {
     /// Whether the client gets the body: not for HEAD.
     sent: bool,
     bytes: u64,
+    /// It will not be completed; the client gets what there is, then the end of the connection.
+    broken: bool,
     /// Taken when the line is written.
     log: Option<RequestLog>,
 }
@@ -81,7 +83,16 @@ impl ResponseBody {
         status: u16,
         announced: Option<u64>,
     ) -> Self {
-        Self { inner, exchange, status, announced, sent: true, bytes: 0, log: Some(log) }
+        Self {
+            inner,
+            exchange,
+            status,
+            announced,
+            sent: true,
+            bytes: 0,
+            broken: false,
+            log: Some(log),
+        }
     }
 
     /// Reads the body for a response that has none on the wire (HEAD, 204, 304), so that the guest can
@@ -99,7 +110,14 @@ impl ResponseBody {
         self.exchange.over();
     }
 
-    fn cut(&mut self) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    /// Ends the body with an error, one poll late: hyper sends what it has when there is nothing to
+    /// read, but drops it on an error.
+    fn cut(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if !self.broken {
+            self.broken = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let code = self.exchange.cut().unwrap_or(HCode::H18);
         self.finish(Some(code));
         Poll::Ready(Some(Err(Cut(code))))
@@ -117,12 +135,15 @@ impl Body for ResponseBody {
         if self.log.is_none() {
             return Poll::Ready(None);
         }
+        if self.broken {
+            return self.cut(cx);
+        }
         let mut polled = Pin::new(&mut self.inner).poll_frame(cx);
         if polled.is_pending() && self.exchange.poll_returned(cx.waker()) {
             // It may have written and returned between the two polls.
             polled = Pin::new(&mut self.inner).poll_frame(cx);
             if polled.is_pending() {
-                return self.cut();
+                return self.cut(cx);
             }
         }
         match polled {
@@ -134,12 +155,12 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             // When the guest's store is dropped half-way, its body ends as if it were complete.
-            Poll::Ready(None) if self.exchange.cut().is_some() => self.cut(),
+            Poll::Ready(None) if self.exchange.cut().is_some() => self.cut(cx),
             Poll::Ready(None) => {
                 self.finish(None);
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(_))) => self.cut(),
+            Poll::Ready(Some(Err(_))) => self.cut(cx),
         }
     }
 

@@ -56,10 +56,20 @@ impl WasiHttpHooks for Outgoing {
 pub(crate) fn deny_socket(
     log: DynoLog,
 ) -> impl Fn(SocketAddr, SocketAddrUse) -> Pin<Box<dyn Future<Output = bool> + Send + Sync>> {
-    move |address, _use| {
-        log.platform(&format!(
-            "Connection to {address} denied: outgoing connections are not open to this app"
-        ));
+    move |address, usage| {
+        let what = match usage {
+            // Comes before each connect, and is of no use by itself: what follows is asked for again.
+            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => {
+                return Box::pin(std::future::ready(true));
+            }
+            SocketAddrUse::TcpBind | SocketAddrUse::TcpListen | SocketAddrUse::UdpBind => {
+                format!("Listening on {address} denied: requests come through the router")
+            }
+            _ => format!(
+                "Connection to {address} denied: outgoing connections are not open to this app"
+            ),
+        };
+        log.platform(&what);
         Box::pin(std::future::ready(false))
     }
 }

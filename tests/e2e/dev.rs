@@ -3,8 +3,8 @@
 use std::process::Stdio;
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
-    process::Child,
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout},
 };
 
 use super::support::{PATIENCE, Project, dev_command, run_alone};
@@ -12,7 +12,7 @@ use super::support::{PATIENCE, Project, dev_command, run_alone};
 /// A running `wpaas dev`.
 struct Dev {
     url: String,
-    log: Lines<Box<BufReader<dyn AsyncRead + Send + Unpin>>>,
+    log: Lines<BufReader<ChildStdout>>,
     _child: Child,
     _home: tempfile::TempDir,
 }
@@ -39,9 +39,8 @@ impl Dev {
         };
         let url = tokio::time::timeout(PATIENCE, serving).await.expect("wpaas dev serves");
         tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
-        let stdout: Box<BufReader<dyn AsyncRead + Send + Unpin>> =
-            Box::new(BufReader::new(child.stdout.take().unwrap()));
-        Self { url, log: stdout.lines(), _child: child, _home: home }
+        let log = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { url, log, _child: child, _home: home }
     }
 
     async fn get(&self, path: &str) -> (u16, String) {

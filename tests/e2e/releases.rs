@@ -94,7 +94,7 @@ async fn custom_domains_choose_the_app() {
 async fn destroying_an_app_takes_it_off_the_node() {
     let server = Server::start().await;
     server.deploy(Project::copy_of("component-hello").path(), "app").await;
-    server.run(&["destroy", "-a", "app", "--confirm", "other"]).await.fails(1, "app");
+    server.run(&["destroy", "-a", "app", "--confirm", "other"]).await.fails(2, "app");
     assert_eq!(server.get("app", "/").await.0, 200);
     server.run(&["destroy", "-a", "app", "--confirm", "app"]).await.ok();
     assert_eq!(server.get("app", "/").await.0, 404);

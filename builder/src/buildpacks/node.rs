@@ -40,7 +40,18 @@ impl Buildpack for NodeJs {
     }
 
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
-        Ok(build.dir.join(package_json::FILE).is_file())
+        if !build.dir.join(package_json::FILE).is_file() {
+            return Ok(false);
+        }
+        // What cannot work is said before anything is installed.
+        let package = PackageJson::read(build.dir)?;
+        if package.has_dependencies() {
+            package_json::lockfile(build.dir)?;
+        }
+        if let Some(web) = commands(build, &package)?.get("web") {
+            command::launch(build.dir, &package, "web", web)?;
+        }
+        Ok(true)
     }
 
     async fn prepare(&self, tools: &Tools, output: &Output) -> Result<(), Error> {
@@ -58,7 +69,6 @@ impl Buildpack for NodeJs {
             "Building with Node.js {} and npm {}, for the {STACK} stack",
             node.version, node.npm_version
         ));
-        // What cannot run is said before anything is installed.
         let launches = launches(build, &package, &stack)?;
         let app = App { build, node, package: &package };
         app.script("heroku-prebuild").await?;
@@ -84,12 +94,8 @@ fn launches(
     package: &PackageJson,
     stack: &Installed,
 ) -> Result<Vec<(String, String, Launch)>, Error> {
-    let commands = match build.procfile {
-        Some(procfile) => procfile.clone(),
-        None => defaults(build, package)?,
-    };
     let mut launches = Vec::new();
-    for (process, command) in commands {
+    for (process, command) in commands(build, package)? {
         if !stack.worlds.contains(&world_of(&process)) {
             build.output.warning(&format!(
                 "Process type {process} is left out: the {STACK} stack runs web processes only"
@@ -105,8 +111,11 @@ fn launches(
     Ok(launches)
 }
 
-/// Heroku's rule for an app without a Procfile.
-fn defaults(build: &Build<'_>, package: &PackageJson) -> Result<Commands, Error> {
+/// What the Procfile declares, or Heroku's rule for an app without one.
+fn commands(build: &Build<'_>, package: &PackageJson) -> Result<Commands, Error> {
+    if let Some(procfile) = build.procfile {
+        return Ok(procfile.clone());
+    }
     if package.scripts.contains_key("start") || build.dir.join("server.js").is_file() {
         return Ok(Commands::from([("web".to_owned(), "npm start".to_owned())]));
     }

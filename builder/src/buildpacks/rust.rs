@@ -36,7 +36,17 @@ impl Buildpack for Rust {
     }
 
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
-        Ok(build.dir.join(MANIFEST).is_file())
+        if !build.dir.join(MANIFEST).is_file() {
+            return Ok(false);
+        }
+        let (dir, limits) = (build.dir.to_owned(), build.tools.limits.clone());
+        blocking(move || {
+            let mut manifests = source::files(&dir, &limits)?;
+            manifests.retain(|path| path.file_name().is_some_and(|name| name == MANIFEST));
+            manifest::check_paths(&dir, &manifests)
+        })
+        .await?;
+        Ok(true)
     }
 
     async fn prepare(&self, tools: &Tools, _output: &Output) -> Result<(), Error> {
@@ -50,18 +60,11 @@ impl Buildpack for Rust {
         // build to the next in a copy of our own.
         let source = build.cache.join("rust/source");
         let (from, to, limits) = (build.dir.to_owned(), source.clone(), build.tools.limits.clone());
-        let sync = blocking(move || check_and_sync(&from, &to, &limits));
+        let sync = blocking(move || source::sync(&from, &to, &limits, Times::Now).map(drop));
         build.steps.time("copy source", sync).await?;
         let app = App { build, cargo, source: &source };
         app.compile().await
     }
-}
-
-fn check_and_sync(from: &Path, to: &Path, limits: &Limits) -> Result<(), Error> {
-    let mut manifests = source::files(from, limits)?;
-    manifests.retain(|path| path.file_name().is_some_and(|name| name == MANIFEST));
-    manifest::check_paths(from, &manifests)?;
-    source::sync(from, to, limits, Times::Now).map(drop)
 }
 
 /// Sources and cargo's own files are of no use to a running app; everything else may be.

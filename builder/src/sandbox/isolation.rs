@@ -156,10 +156,14 @@ fn mounts(
     hidden: &[PathBuf],
 ) -> BTreeMap<PathBuf, Mount> {
     let mut mounts = BTreeMap::from([("/tmp".into(), Mount::Other(real(&workspace.tmp)))]);
-    let hidden = hidden.iter().map(|path| real(path)).chain(host.home().map(real));
+    let hidden = hidden.iter().map(|path| real(path));
     for path in hidden.chain([PathBuf::from("/run")]).filter(|path| path.exists()) {
         let mount = if path.is_dir() { Mount::Empty } else { Mount::Null };
         mounts.insert(path, mount);
+    }
+    // Not only `$HOME`: some programs ask the system's user table where they live, and write there.
+    if let Some(home) = host.home() {
+        mounts.insert(real(home), Mount::Other(real(&workspace.home)));
     }
     // Names are resolved by a service behind a socket on some systems.
     let services = ["/run/systemd/resolve", "/run/nscd"].map(PathBuf::from).into_iter();

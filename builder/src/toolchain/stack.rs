@@ -196,3 +196,25 @@ async fn verified(component: &Path) -> Result<Option<Record>, Error> {
 fn record_file(component: &Path) -> PathBuf {
     component.with_extension("json")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_component_that_is_as_it_was_built_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let component = dir.path().join("node-20-0.wasm");
+        assert!(verified(&component).await.unwrap().is_none(), "nothing is there");
+        fs::write(&component, "component").unwrap();
+        assert!(verified(&component).await.unwrap().is_none(), "it has no record");
+        let record = Record { component: Digest::of(b"component"), worlds: vec![World::Http] };
+        fs::write(record_file(&component), serde_json::to_vec(&record).unwrap()).unwrap();
+        let found = verified(&component).await.unwrap().unwrap();
+        assert_eq!((found.component, found.worlds), (record.component, record.worlds));
+        fs::write(&component, "tampered!").unwrap();
+        assert!(verified(&component).await.unwrap().is_none(), "it was changed");
+        fs::remove_file(&component).unwrap();
+        assert!(verified(&component).await.unwrap().is_none(), "it is gone");
+    }
+}

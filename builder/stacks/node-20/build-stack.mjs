@@ -70,12 +70,43 @@ async function bundle() {
   return result.outputFiles[0].text;
 }
 
+// The bindings keep the arguments of a host call until the guest's own call returns, which here is a whole request: a
+// response of 500 MB would take 500 MB of memory. So bytes and lists are given back after the call that took them.
+const KEPT_ARGUMENTS = [
+  ['$import_wasi_io_streams_0_2_10$outputStream$method$write(handle0, ptr2, len2);', '$dealloc(ptr2, len2, 1);'],
+  [
+    '$import_wasi_io_streams_0_2_10$outputStream$method$blockingWriteAndFlush(handle0, ptr2, len2);',
+    '$dealloc(ptr2, len2, 1);',
+  ],
+  [
+    '$import_wasi_filesystem_types_0_2_10$descriptor$method$write(handle0, ptr2, len2, toUint64(arg2));',
+    '$dealloc(ptr2, len2, 1);',
+  ],
+  ['$import_wasi_io_poll_0_2_10$poll(result2, len2);', '$dealloc(result2, len2 * 4, 4);'],
+];
+
+/** Patches what componentize-js generates: `await` this before `componentize`. */
+async function freeArguments() {
+  const splicerUrl = new URL('../lib/spidermonkey-embedding-splicer.js', import.meta.resolve('@bytecodealliance/componentize-js'));
+  const { splicer } = await import(splicerUrl);
+  const { spliceBindings } = splicer;
+  splicer.spliceBindings = (...args) => {
+    const result = spliceBindings(...args);
+    for (const [call, free] of KEPT_ARGUMENTS) {
+      if (result.jsBindings.split(call).length !== 2) throw new Error(`the bindings have changed: ${call}`);
+      result.jsBindings = result.jsBindings.replace(call, () => `${call} ${free}`);
+    }
+    return result;
+  };
+}
+
 async function main(out) {
   const scratch = await mkdtemp(join(tmpdir(), 'wpaas-stack-'));
   try {
     // The name shows in the engine's stack traces; src/lang/stack.js knows it.
     const sourcePath = join(scratch, 'wpaas-node.js');
     await writeFile(sourcePath, await bundle());
+    await freeArguments();
     const { component } = await componentize({
       sourcePath,
       sourceName: 'wpaas-node.js',

@@ -89,11 +89,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let mut changes = watch.changes();
     let (seen, first) = build(&mut project, &mut changes).await;
-    if let Err(error) = first {
-        // A first build that fails is shown and ends the command: the user is looking at it. Later ones
-        // wait for the next save.
-        return Err(error);
-    }
+    // A first build that fails ends the command: the user is looking at it. Later ones wait for a save.
+    first?;
     report.send_replace(Built { seen: Some(seen), error: None });
     eprintln!("Serving {} on http://{address}", project.directory().display());
     eprintln!("Save a file and reload; stop with Ctrl-C.");

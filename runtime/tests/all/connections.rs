@@ -8,7 +8,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use wpaas_slug::feed::Scale;
+use wpaas_slug::feed::{DynoState, Scale};
 
 use crate::support::{attacked, host, soon};
 
@@ -66,10 +66,12 @@ async fn a_client_that_goes_away_frees_the_dyno() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_wait_is_h27() {
-    let host = attacked(|limits| limits.after_response_ms = 100).await;
+    let host = host(|limits| limits.after_response_ms = 100).await;
+    let app = host.deploy("app", "attack").await;
     let mut stream = TcpStream::connect(host.address).await.unwrap();
     let head = "GET /slow?ms=60000 HTTP/1.1\r\nhost: app.localhost\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
+    host.dyno_is(&app, DynoState::Up).await;
     drop(stream);
     let line = host.log.line("code=H27").await;
     assert!(line.contains(" status=499 "), "{line}");

@@ -1,6 +1,7 @@
 //! Every limit that a guest or a client can run into.
 
 use tokio::io::AsyncWriteExt;
+use wpaas_slug::feed::{DynoState, Scale};
 
 use crate::support::{attacked, host, soon};
 
@@ -65,20 +66,11 @@ async fn instances_are_reused_up_to_their_number_of_requests() {
 async fn a_full_queue_is_h11() {
     let host = host(|limits| limits.queued_requests = 0).await;
     let mut app = host.deploy("app", "attack").await;
-    app.formation.insert("web".into(), wpaas_slug::feed::Scale { min: 0, max: 1 });
+    app.formation.insert("web".into(), Scale { min: 0, max: 1 });
     host.apply(&app).await;
-    let busy = host.get("/log-then-slow");
-    drop(busy);
     let slow = host.get("/sse?n=2&ms=60000");
     let refused = async {
-        // Its first request is under way when the dyno is no longer idle.
-        soon(async {
-            use wpaas_slug::feed::{DynoState, NodeLink};
-            while host.node.dynos(app.id)[0].state != DynoState::Up {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        host.dyno_is(&app, DynoState::Up).await;
         host.get("/ok").await.is_page("H11");
         host.log.line("at=error code=H11 desc=\"Backlog too deep\"").await;
     };
@@ -92,7 +84,7 @@ async fn a_full_queue_is_h11() {
 async fn requests_wait_for_the_only_dyno() {
     let host = host(|_| {}).await;
     let mut app = host.deploy("app", "attack").await;
-    app.formation.insert("web".into(), wpaas_slug::feed::Scale { min: 0, max: 1 });
+    app.formation.insert("web".into(), Scale { min: 0, max: 1 });
     host.apply(&app).await;
     let replies = futures::future::join_all((0..10).map(|_| host.get("/slow?ms=10"))).await;
     assert!(replies.iter().all(|reply| reply.ok() == "slow"));
@@ -114,11 +106,8 @@ async fn idle_instances_end() {
     let app = host.deploy("app", "attack").await;
     host.get("/write-tmp").await.ok();
     let tmp = host.directory.path().join("cache/tmp");
+    host.dyno_is(&app, DynoState::Idle).await;
     soon(async {
-        use wpaas_slug::feed::{DynoState, NodeLink};
-        while host.node.dynos(app.id)[0].state != DynoState::Idle {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
         while std::fs::read_dir(&tmp).unwrap().next().is_some() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }

@@ -1,16 +1,13 @@
 //! Switching releases.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use wpaas_slug::{
     Digest,
-    feed::{Change, NodeLink, Snapshot},
+    feed::{Change, DynoState, NodeLink, Snapshot},
 };
 
 use crate::support::{app, configure, guest, host, host_in, slug, soon};
@@ -51,16 +48,12 @@ async fn requests_under_way_finish_on_their_release() {
     let host = host(|_| {}).await;
     let mut app = host.deploy("app", "attack").await;
     let change = async {
-        host.log.line("app[web.1]: line 0").await;
+        host.dyno_is(&app, DynoState::Up).await;
         configure(&mut app, &[("NEW", "1")]);
         host.apply(&app).await;
         assert!(host.get("/env").await.ok().contains("NEW=1"));
     };
-    let slow = async {
-        host.get("/log").await.ok();
-        host.get("/slow?ms=300").await
-    };
-    let (slow, ()) = tokio::join!(slow, change);
+    let (slow, ()) = tokio::join!(host.get("/slow?ms=500"), change);
     assert_eq!(slow.ok(), "slow");
 }
 
@@ -69,13 +62,7 @@ async fn requests_that_do_not_finish_are_cut_after_the_drain() {
     let host = host(|limits| limits.drain_ms = 100).await;
     let mut app = host.deploy("app", "attack").await;
     let change = async {
-        soon(async {
-            use wpaas_slug::feed::DynoState;
-            while host.node.dynos(app.id)[0].state != DynoState::Up {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        host.dyno_is(&app, DynoState::Up).await;
         configure(&mut app, &[("NEW", "1")]);
         host.apply(&app).await;
     };
@@ -175,10 +162,7 @@ async fn shutting_down_finishes_requests_and_accepts_no_more() {
     let app = host.deploy("app", "attack").await;
     let shutdown = host.shutdown.take().unwrap();
     let end = async {
-        use wpaas_slug::feed::DynoState;
-        while host.node.dynos(app.id)[0].state != DynoState::Up {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        host.dyno_is(&app, DynoState::Up).await;
         shutdown.send(()).unwrap();
     };
     let (slow, ()) = soon(async { tokio::join!(host.get("/slow?ms=300"), end) }).await;

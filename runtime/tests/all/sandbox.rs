@@ -56,6 +56,7 @@ async fn the_network_is_closed_and_the_log_says_so() {
         format!("/outgoing?url=http://{target}/"),
         format!("/tcp?addr={target}"),
         "/listen?addr=127.0.0.1:0".to_owned(),
+        "/listen?addr=0.0.0.0:0".to_owned(),
         "/dns?name=localhost".to_owned(),
     ] {
         let text = host.get(&path).await.ok();
@@ -63,6 +64,7 @@ async fn the_network_is_closed_and_the_log_says_so() {
     }
     host.log.line(&format!("heroku[web.1]: Outgoing request to {target} denied")).await;
     host.log.line(&format!("heroku[web.1]: Connection to {target} denied")).await;
+    host.log.line("heroku[web.1]: Listening on 127.0.0.1:0 denied").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

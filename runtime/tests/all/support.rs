@@ -22,7 +22,7 @@ use uuid::Uuid;
 use wpaas_runtime::{Builder, Node};
 use wpaas_slug::{
     ComponentRef, Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, World,
-    feed::{AppSpec, Change, NodeLink, ReleaseSpec, Scale},
+    feed::{AppSpec, Change, DynoState, NodeLink, ReleaseSpec, Scale},
     log::{LogLine, LogSink, Source},
 };
 
@@ -238,6 +238,16 @@ impl Host {
         app
     }
 
+    /// Waits until the app's first dyno is in this state, which nothing announces.
+    pub async fn dyno_is(&self, app: &AppSpec, state: DynoState) {
+        soon(async {
+            while self.node.dynos(app.id).first().is_none_or(|dyno| dyno.state != state) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
     pub async fn apply(&self, app: &AppSpec) {
         self.node.apply(Change::App(Arc::new(app.clone()))).await.unwrap();
     }
@@ -277,6 +287,7 @@ impl Client {
     }
 
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
+        self.sender.ready().await.unwrap();
         let response = self.sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await;

@@ -4,7 +4,7 @@ mod project;
 mod server;
 
 pub(crate) use project::{Project, example};
-pub(crate) use server::{Run, Server, dev_command, run_alone};
+pub(crate) use server::{Server, dev_command, run_alone};
 
 use std::{path::PathBuf, time::Duration};
 
@@ -31,11 +31,4 @@ pub(crate) fn test_cache() -> PathBuf {
         PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache")
     });
     cache.join("wpaas-tests")
-}
-
-/// A guest built by tests/setup/guests.sh.
-pub(crate) fn guest(name: &str) -> PathBuf {
-    let path = test_cache().join("guests").join(format!("{name}.wasm"));
-    assert!(path.is_file(), "{} is missing: run scripts/test.sh", path.display());
-    path
 }

@@ -34,13 +34,6 @@ impl Project {
         project
     }
 
-    /// A component app around a guest component.
-    pub(crate) fn component(wasm: &Path) -> Self {
-        let project = Self::new([("Procfile", "web: app.wasm\n")]);
-        fs::copy(wasm, project.path().join("app.wasm")).unwrap();
-        project
-    }
-
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

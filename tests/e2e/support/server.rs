@@ -145,11 +145,6 @@ impl Server {
         Self::spawn(self.home, self.options, self.variables, port).await
     }
 
-    /// `kill -9`, now.
-    pub(crate) async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
-    }
-
     /// Asks the server to stop as an operator does and waits until it has.
     pub(crate) async fn stop(&mut self) {
         let id = self.child.id().expect("it runs");

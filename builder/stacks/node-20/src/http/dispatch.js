@@ -23,9 +23,9 @@ function takeRequest(incoming) {
   const authority = incoming.authority();
   const fields = incoming.headers();
   const raw = [];
-  // The host keeps `host` to itself; the app must see it.
-  if (authority !== undefined) raw.push('host', authority);
   for (const [name, value] of fieldsToList(fields)) raw.push(name, value);
+  // Some hosts keep `host` to themselves; the app must see it.
+  if (authority !== undefined && header(raw, 'host') === undefined) raw.unshift('host', authority);
   fields[Symbol.dispose]();
   return {
     method: method.tag === 'other' ? method.val : method.tag.toUpperCase(),
