@@ -15,6 +15,9 @@ use crate::{
 /// How often a lock that another process holds is asked for again. Polling, because a blocking wait for a
 /// file lock could not be cancelled.
 const LOCK_POLL: Duration = Duration::from_millis(50);
+/// How often a directory that something still writes to is removed again, and after how long.
+const REMOVE_TRIES: u32 = 10;
+const REMOVE_PAUSE: Duration = Duration::from_millis(20);
 
 /// An exclusive lock between processes, held until dropped. The kernel frees it when its holder dies.
 #[derive(Debug)]
@@ -62,6 +65,19 @@ pub(crate) fn fresh_dir(path: &Path) -> Result<(), Error> {
 
 /// Removes a file or a directory with all it holds, if there is one.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    for _ in 0..REMOVE_TRIES {
+        match remove_once(path) {
+            // A program that was killed a moment ago may still have been writing.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(REMOVE_PAUSE);
+            }
+            done => return done,
+        }
+    }
+    remove_once(path)
+}
+
+fn remove_once(path: &Path) -> Result<(), Error> {
     let gone = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),

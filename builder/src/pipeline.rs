@@ -93,7 +93,7 @@ pub(crate) fn read_procfile(dir: &Path) -> Result<Option<Commands>, Error> {
 /// The buildpack that takes the app.
 async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpack>, Error> {
     if let Some(url) = url.filter(|url| !url.is_empty()) {
-        let external = External::open(url, &build.cache.join("buildpack"))?;
+        let external = External::open(url, &build.cache.join("buildpack"), &build.tools.sandbox)?;
         external.detect(build).await?;
         return Ok(Box::new(external));
     }

@@ -198,6 +198,12 @@ impl Sandbox {
         &self.host
     }
 
+    /// Whether builds must not see `path`, which is a real path.
+    pub(crate) fn hides(&self, path: &Path) -> bool {
+        let hidden = self.hidden.iter().filter_map(|hidden| hidden.canonicalize().ok());
+        hidden.into_iter().any(|hidden| path.starts_with(hidden))
+    }
+
     /// Says once that builds are not isolated, if they are not.
     pub(crate) async fn announce(&self, output: &Output) {
         if let Isolation::None { reason, .. } = self.isolation().await

@@ -74,10 +74,8 @@ pub(crate) async fn find(db: &mut AnyConnection, owner: Uuid, app: &str) -> Resu
 /// The app with this id.
 pub(crate) async fn by_id(db: &mut AnyConnection, id: Uuid) -> Result<App, Error> {
     let sql = format!("{SELECT} WHERE apps.id = $1");
-    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(id.to_string())
-        .fetch_optional(db)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(db).await?;
     row.ok_or(Error::NotFound("app"))?.try_into()
 }
 
@@ -102,16 +100,13 @@ pub(crate) struct Update {
 
 impl Inner {
     /// Makes an app with its first release, which has neither slug nor config vars.
-    pub(crate) async fn create_app(
-        &self,
-        user: &User,
-        name: Option<String>,
-    ) -> Result<App, Error> {
+    pub(crate) async fn create_app(&self, user: &User, name: Option<String>) -> Result<App, Error> {
         let name = name.unwrap_or_else(names::random_app);
         names::check_app(&name)?;
         let _names = self.locks.names().await;
         let mut write = self.db.write().await?;
-        let (apps,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM apps").fetch_one(&mut *write).await?;
+        let (apps,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM apps").fetch_one(&mut *write).await?;
         if db::unsigned(apps) >= self.limits.apps {
             let limit = self.limits.apps;
             return Err(Error::Invalid(format!("This platform holds at most {limit} apps.")));

@@ -132,7 +132,8 @@ impl RateLimit {
         let full = self.per_hour as f64;
         let mut buckets = self.buckets.lock();
         let (left, last) = buckets.entry(account).or_insert((full, now));
-        *left = (*left + now.saturating_duration_since(*last).as_secs_f64() * full / 3600.0).min(full);
+        *left =
+            (*left + now.saturating_duration_since(*last).as_secs_f64() * full / 3600.0).min(full);
         *last = now;
         if *left < 1.0 {
             return Err(Error::RateLimited);

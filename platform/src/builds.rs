@@ -100,10 +100,8 @@ pub(crate) async fn find(db: &mut AnyConnection, app: Uuid, id: &str) -> Result<
 /// The build whose output this token opens.
 pub(crate) async fn by_stream_token(db: &mut AnyConnection, token: &str) -> Result<Build, Error> {
     let sql = format!("SELECT {COLUMNS} FROM builds WHERE stream_token = $1");
-    let build: Option<Build> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(token.to_owned())
-        .fetch_optional(db)
-        .await?;
+    let build: Option<Build> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(token.to_owned()).fetch_optional(db).await?;
     build.ok_or(Error::NotFound("build"))
 }
 
@@ -136,11 +134,13 @@ pub(crate) async fn succeeded(
 }
 
 async fn failed(db: &mut AnyConnection, id: &str) -> Result<(), Error> {
-    sqlx::query("UPDATE builds SET status = 'failed', updated_at = $1 WHERE id = $2 AND status = 'pending'")
-        .bind(db::now())
-        .bind(id.to_owned())
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "UPDATE builds SET status = 'failed', updated_at = $1 WHERE id = $2 AND status = 'pending'",
+    )
+    .bind(db::now())
+    .bind(id.to_owned())
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -30,7 +30,9 @@ impl DataDir {
         create(root).map_err(|error| unusable(error.to_string()))?;
         let lock = File::create(root.join("lock")).map_err(|error| unusable(error.to_string()))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => unusable("another wpaas is using it; stop that one first".into()),
+            TryLockError::WouldBlock => {
+                unusable("another wpaas is using it; stop that one first".into())
+            }
             TryLockError::Error(error) => unusable(error.to_string()),
         })?;
         let data = Self { root: root.into(), _lock: lock };
@@ -40,7 +42,8 @@ impl DataDir {
             }
             _ => {}
         }
-        for directory in [data.scratch(), data.sources(), data.root.join("builds"), data.root.join("cache")]
+        for directory in
+            [data.scratch(), data.sources(), data.root.join("builds"), data.root.join("cache")]
         {
             create(&directory).map_err(|error| unusable(error.to_string()))?;
         }
@@ -95,12 +98,14 @@ impl DataDir {
             builds.filter_map(|id| Some(self.build_log(id.parse().ok()?))).collect();
         let removed = tokio::task::spawn_blocking(move || {
             let cache = std::fs::remove_dir_all(cache);
-            logs.into_iter().map(std::fs::remove_file).chain([cache]).for_each(|result| match result {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(%error, "a deleted app's file stays");
-                }
-                _ => {}
-            });
+            logs.into_iter().map(std::fs::remove_file).chain([cache]).for_each(
+                |result| match result {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        tracing::warn!(%error, "a deleted app's file stays");
+                    }
+                    _ => {}
+                },
+            );
         });
         if let Err(error) = removed.await {
             tracing::warn!(%error, "a deleted app's files stay");

@@ -24,11 +24,12 @@ pub(crate) struct Domain {
 
 /// The app's custom domains, oldest first.
 pub(crate) async fn list(db: &mut AnyConnection, app: Uuid) -> Result<Vec<Domain>, Error> {
-    let domains =
-        sqlx::query_as("SELECT id, hostname, created_at FROM domains WHERE app_id = $1 ORDER BY id")
-            .bind(app.to_string())
-            .fetch_all(db)
-            .await?;
+    let domains = sqlx::query_as(
+        "SELECT id, hostname, created_at FROM domains WHERE app_id = $1 ORDER BY id",
+    )
+    .bind(app.to_string())
+    .fetch_all(db)
+    .await?;
     Ok(domains)
 }
 
@@ -49,17 +50,19 @@ impl Inner {
             return Err(Error::Invalid(format!("An app can have at most {limit} domains.")));
         }
         let domain = Domain { id: db::new_id().to_string(), hostname, created_at: db::now() };
-        sqlx::query("INSERT INTO domains (id, app_id, hostname, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(domain.id.clone())
-            .bind(app.id.to_string())
-            .bind(domain.hostname.clone())
-            .bind(domain.created_at.clone())
-            .execute(&mut *write)
-            .await
-            .map_err(|error| {
-                let text = format!("{} is currently in use by another app.", domain.hostname);
-                if is_taken(&error) { Error::Invalid(text) } else { error.into() }
-            })?;
+        sqlx::query(
+            "INSERT INTO domains (id, app_id, hostname, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(domain.id.clone())
+        .bind(app.id.to_string())
+        .bind(domain.hostname.clone())
+        .bind(domain.created_at.clone())
+        .execute(&mut *write)
+        .await
+        .map_err(|error| {
+            let text = format!("{} is currently in use by another app.", domain.hostname);
+            if is_taken(&error) { Error::Invalid(text) } else { error.into() }
+        })?;
         let event = Event::DomainAdded { hostname: domain.hostname.clone() };
         ledger::append(&mut write, app.id, user, db::new_id(), &event).await?;
         let spec = feed::spec(&mut write, &app).await?;

@@ -52,7 +52,9 @@ impl Quantity {
         let number = |part: &str| part.trim().parse::<u32>().ok();
         let text = text.trim();
         let parsed = match text.split_once("..") {
-            Some((min, max)) => number(min).zip(number(max)).map(|(min, max)| Self::Between(min, max)),
+            Some((min, max)) => {
+                number(min).zip(number(max)).map(|(min, max)| Self::Between(min, max))
+            }
             None if text.starts_with(['+', '-']) => {
                 text.parse::<i32>().ok().map(|by| Self::Relative(i64::from(by)))
             }
@@ -66,7 +68,8 @@ impl Quantity {
 
     /// The scale that results.
     fn apply(self, scale: Scale, limit: u64) -> Result<Scale, Error> {
-        let moved = |from: u32, by: i64| u32::try_from((i64::from(from) + by).max(0)).unwrap_or(u32::MAX);
+        let moved =
+            |from: u32, by: i64| u32::try_from((i64::from(from) + by).max(0)).unwrap_or(u32::MAX);
         let scale = match self {
             Self::Exactly(n) => Scale { min: n, max: n },
             Self::Between(min, max) => Scale { min, max },
@@ -127,7 +130,8 @@ pub(crate) async fn effective(
     slug: &SlugRow,
 ) -> Result<BTreeMap<String, Scale>, Error> {
     let scaled = scaled(db, app).await?;
-    let scale = |name: &String| scaled.get(name).map_or_else(|| default_scale(name), |(scale, _)| *scale);
+    let scale =
+        |name: &String| scaled.get(name).map_or_else(|| default_scale(name), |(scale, _)| *scale);
     Ok(slug.process_types.keys().map(|name| (name.clone(), scale(name))).collect())
 }
 

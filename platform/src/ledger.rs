@@ -106,7 +106,8 @@ pub(crate) struct Entry {
 }
 
 /// The columns of [`Entry`], for SELECT.
-pub(crate) const COLUMNS: &str = "app_id, seq, id, version, kind, actor_id, actor_email, created_at, payload, prev_hash, hash";
+pub(crate) const COLUMNS: &str =
+    "app_id, seq, id, version, kind, actor_id, actor_email, created_at, payload, prev_hash, hash";
 
 impl Event {
     fn parts(&self) -> Result<(String, String), Error> {
@@ -124,8 +125,15 @@ impl Entry {
     /// escapes.
     pub(crate) fn expected_hash(&self) -> String {
         let document = serde_json::json!([
-            self.actor_email, self.actor_id, self.app_id, self.created_at, self.id, self.kind, self.payload,
-            self.seq, self.version,
+            self.actor_email,
+            self.actor_id,
+            self.app_id,
+            self.created_at,
+            self.id,
+            self.kind,
+            self.payload,
+            self.seq,
+            self.version,
         ]);
         let mut hasher = Sha256::new();
         hasher.update(self.prev_hash.as_bytes());

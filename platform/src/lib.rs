@@ -134,7 +134,8 @@ impl Platform {
     /// Opens the data directory (which is created, migrated, and cleaned of what an earlier process left
     /// unfinished: its builds are failed).
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let Options { data_dir, store, builder, node, logplex, limits, apps_url, api_url } = options;
+        let Options { data_dir, store, builder, node, logplex, limits, apps_url, api_url } =
+            options;
         let parts = Parts { data_dir, store, node, logplex, limits, apps_url, api_url };
         Self::open_with(parts, Arc::new(builder)).await
     }

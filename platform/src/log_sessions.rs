@@ -47,7 +47,9 @@ impl Sessions {
             open.retain(|_, (_, until)| *until > now);
         }
         if open.len() >= self.most {
-            return Err(Error::Busy("Too many log sessions are open; try again in a minute.".into()));
+            return Err(Error::Busy(
+                "Too many log sessions are open; try again in a minute.".into(),
+            ));
         }
         open.insert(auth::digest(&token), (session, now + self.lifetime));
         Ok(token)

@@ -65,7 +65,8 @@ impl Filter {
             line.dyno == *wanted
                 || line.dyno.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('.'))
         };
-        self.source.is_none_or(|source| source == line.source) && self.dyno.as_ref().is_none_or(dyno)
+        self.source.is_none_or(|source| source == line.source)
+            && self.dyno.as_ref().is_none_or(dyno)
     }
 }
 
@@ -103,7 +104,12 @@ impl Logplex {
 
     /// The last lines of an app that pass the filter, at most `count`, oldest first. Includes everything that
     /// was written before the call.
-    pub(crate) async fn history(&self, app: Uuid, filter: &Filter, count: usize) -> Vec<Arc<LogLine>> {
+    pub(crate) async fn history(
+        &self,
+        app: Uuid,
+        filter: &Filter,
+        count: usize,
+    ) -> Vec<Arc<LogLine>> {
         self.flush().await;
         self.shared.histories.lock().last(app, filter, count)
     }

@@ -120,7 +120,15 @@ mod tests {
     fn hostnames_are_checked_and_lowered() {
         assert_eq!(check_hostname("WWW.Example.com.", "localhost").unwrap(), "www.example.com");
         for bad in [
-            "", "localhost", "a..b", "-a.com", "a b.com", "1.2.3.4", "x.localhost", "*.a.com", "ü.de",
+            "",
+            "localhost",
+            "a..b",
+            "-a.com",
+            "a b.com",
+            "1.2.3.4",
+            "x.localhost",
+            "*.a.com",
+            "ü.de",
             &format!("{}.com", "a".repeat(64)),
         ] {
             assert!(check_hostname(bad, "localhost").is_err(), "{bad}");

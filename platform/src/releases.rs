@@ -38,7 +38,8 @@ impl TryFrom<Entry> for Release {
         let Event::Release(event) = entry.event()? else {
             return Err(Error::Corrupt(format!("{} is not a release", entry.label())));
         };
-        let version = entry.version.ok_or_else(|| Error::Corrupt("a release without version".into()))?;
+        let version =
+            entry.version.ok_or_else(|| Error::Corrupt("a release without version".into()))?;
         Ok(Self {
             id: db::id(&entry.id)?,
             app: db::id(&entry.app_id)?,
@@ -55,7 +56,12 @@ impl TryFrom<Entry> for Release {
 
 /// The ledger's record of a release.
 pub(crate) fn event(slug: Option<SlugRef>, config: Digest, description: &str) -> Event {
-    Event::Release(ReleaseEvent { config, description: description.into(), rollback_of: None, slug })
+    Event::Release(ReleaseEvent {
+        config,
+        description: description.into(),
+        rollback_of: None,
+        slug,
+    })
 }
 
 /// The app's current release: the one with the highest version.
@@ -64,10 +70,8 @@ pub(crate) async fn current(db: &mut AnyConnection, app: Uuid) -> Result<Release
         "SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND version IS NOT NULL \
          ORDER BY version DESC LIMIT 1"
     );
-    let entry: Option<Entry> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(app.to_string())
-        .fetch_optional(db)
-        .await?;
+    let entry: Option<Entry> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(app.to_string()).fetch_optional(db).await?;
     entry.ok_or(Error::NotFound("release"))?.try_into()
 }
 

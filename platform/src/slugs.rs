@@ -47,7 +47,9 @@ impl SlugRow {
             id: db::new_id(),
             app,
             digest: slug.digest,
-            process_types: processes.map(|(name, process)| (name.clone(), command(process))).collect(),
+            process_types: processes
+                .map(|(name, process)| (name.clone(), command(process)))
+                .collect(),
             buildpack: Some(slug.config.buildpack.clone()),
             stack: slug.config.stack.clone(),
             size: slug.config.size(),
@@ -123,12 +125,15 @@ impl Inner {
         commit: Option<String>,
         commit_description: Option<String>,
     ) -> Result<SlugRow, Error> {
-        let slug = self.store.get_slug(digest, &self.limits).await.map_err(|error| match error {
-            store::Error::NotFound(_) | store::Error::Manifest(_) | store::Error::TooLarge { .. } => {
-                Error::Invalid(format!("Cannot take slug {digest}: {error}."))
-            }
-            error => error.into(),
-        })?;
+        let slug =
+            self.store.get_slug(digest, &self.limits).await.map_err(|error| match error {
+                store::Error::NotFound(_)
+                | store::Error::Manifest(_)
+                | store::Error::TooLarge { .. } => {
+                    Error::Invalid(format!("Cannot take slug {digest}: {error}."))
+                }
+                error => error.into(),
+            })?;
         let blobs = slug.config.blobs().into_keys().collect();
         let missing = self.store.missing(blobs).await?;
         if let Some(first) = missing.first() {

@@ -106,7 +106,10 @@ impl Inner {
                 _ => {}
             }
         }
-        sqlx::query("DELETE FROM sources WHERE expires_at <= $1").bind(now).execute(&mut *write).await?;
+        sqlx::query("DELETE FROM sources WHERE expires_at <= $1")
+            .bind(now)
+            .execute(&mut *write)
+            .await?;
         write.commit().await
     }
 }
@@ -118,7 +121,8 @@ mod tests {
     #[test]
     fn only_our_own_urls_name_a_source() {
         let token = "0f".repeat(32);
-        for url in ["http://127.0.0.1:5080/sources/", "https://paas.example/sources/", "/sources/"] {
+        for url in ["http://127.0.0.1:5080/sources/", "https://paas.example/sources/", "/sources/"]
+        {
             assert_eq!(token_of(&format!("{url}{token}")), Some(token.as_str()));
             assert_eq!(token_of(&format!("{url}{token}?x=/sources/y")), Some(token.as_str()));
         }

@@ -26,8 +26,9 @@ pub(crate) async fn list(db: &mut AnyConnection) -> Result<Vec<StackRow>, Error>
             .await?;
     rows.into_iter()
         .map(|(name, component, created_at, updated_at)| {
-            let component =
-                component.parse().map_err(|_| Error::Corrupt(format!("stack {name}: no digest")))?;
+            let component = component
+                .parse()
+                .map_err(|_| Error::Corrupt(format!("stack {name}: no digest")))?;
             Ok(StackRow { name, component, created_at, updated_at })
         })
         .collect()

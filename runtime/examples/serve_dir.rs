@@ -1,36 +1,73 @@
-//! Serves one app from a directory, without a platform:
-//!
-//! `serve_dir APP.wasm [DIR] [--port 8080] [--env K=V]… [-- ARGS…]` for a component of one's own,
+//! Serves an app from a directory, without a platform:
+//! `serve_dir APP.wasm [DIR] [--port 8080] [--env K=V]… [-- ARGS…]` for a component of its own,
 //! `serve_dir --stack STACK.wasm DIR … -- ARGS…` for files on a shared stack.
+use std::{collections::BTreeMap, error::Error, fs, future::ready, path::Path, sync::Arc};
 
-use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::Arc};
-
-use uuid::Uuid;
 use wpaas_runtime::Node;
 use wpaas_slug::feed::{AppSpec, Change, NodeLink, ReleaseSpec, Scale};
 use wpaas_slug::log::{LogLine, LogSink};
-use wpaas_slug::{ComponentRef, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, World};
+use wpaas_slug::{ComponentRef, Digest, FileEntry, Limits, store::Error::NotFound};
+use wpaas_slug::{ProcessType, Slug, SlugConfig, Store, World};
 
 struct Terminal;
-
 impl LogSink for Terminal {
     fn write(&self, line: LogLine) {
         println!("{}", line.render());
     }
 }
 
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (mut on_stack, mut port, mut config) = (false, "8080".to_owned(), BTreeMap::new());
+    let (mut paths, mut arguments) = (Vec::new(), std::env::args().skip(1));
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--" => break,
+            "--stack" => on_stack = true,
+            "--port" => port = arguments.next().ok_or("--port needs a number")?,
+            "--env" => {
+                let var = arguments.next().unwrap_or_default();
+                let (name, value) = var.split_once('=').ok_or("--env needs K=V")?;
+                config.insert(name.to_owned(), value.to_owned());
+            }
+            _ => paths.push(argument),
+        }
+    }
+    let cache = std::env::temp_dir().join("wpaas-serve-dir").join(&port);
+    let store = Store::local(&cache.join("store"))?;
+    let wasm = fs::read(paths.first().ok_or("usage: serve_dir APP.wasm [DIR]")?)?;
+    let digest = Digest::of(&wasm);
+    let own = ComponentRef::Own { digest, size: wasm.len() as u64 };
+    let component = if on_stack { ComponentRef::Stack } else { own };
+    store.put(wasm.into()).await?;
+    let (command, world, args) = (String::new(), World::Http, arguments.collect());
+    let web = ProcessType { command, component, world, args };
+    let (buildpack, stack) = ("none".to_owned(), on_stack.then(|| "stack".to_owned()));
+    let files = files(&store, paths.get(1)).await?;
+    let slug = SlugConfig { buildpack, stack, processes: [("web".into(), web)].into(), files };
+    let slug = Slug::new(slug, &Limits::default())?;
+    store.put_slug(&slug, |blob| ready(Err(NotFound(blob)))).await?;
+
+    let node = Node::builder(store, cache).log_sink(Arc::new(Terminal)).single_app(true).build()?;
+    node.apply(Change::Stack { name: "stack".into(), component: digest }).await?;
+    let id = uuid::Uuid::nil();
+    let release = Some(ReleaseSpec { id, version: 1, slug: slug.digest, config });
+    let formation = [("web".to_owned(), Scale { min: 0, max: 10 })].into();
+    let (name, domains, maintenance) = ("app".to_owned(), vec![], false);
+    let app = AppSpec { id, name, domains, maintenance, release, formation };
+    node.apply(Change::App(Arc::new(app))).await?;
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("http://127.0.0.1:{port}");
+    Ok(node.serve(listener, std::future::pending()).await?)
+}
+
 /// Puts the files below `dir` into the store.
-async fn files(store: &Store, dir: &Path) -> Result<Vec<FileEntry>, Box<dyn Error>> {
+async fn files(store: &Store, dir: Option<&String>) -> Result<Vec<FileEntry>, Box<dyn Error>> {
+    let Some(dir) = dir.map(Path::new) else { return Ok(Vec::new()) };
     let (mut files, mut open) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(path) = open.pop() {
         if path.is_dir() {
-            open.extend(
-                fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<
-                    Vec<_>,
-                    _,
-                >>(
-                )?,
-            );
+            open.extend(fs::read_dir(path)?.flatten().map(|entry| entry.path()));
             continue;
         }
         let content = fs::read(&path)?;
@@ -40,69 +77,4 @@ async fn files(store: &Store, dir: &Path) -> Result<Vec<FileEntry>, Box<dyn Erro
         files.push(FileEntry { path, digest, size, executable: false });
     }
     Ok(files)
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let (mut stack, mut port, mut env, mut paths) =
-        (None, "8080".to_owned(), BTreeMap::new(), Vec::new());
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--" => break,
-            "--stack" => stack = arguments.next(),
-            "--port" => port = arguments.next().unwrap_or(port),
-            "--env" => env.extend(arguments.next().and_then(|var| {
-                Some(var.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))?)
-            })),
-            _ => paths.push(argument),
-        }
-    }
-    let cache = std::env::temp_dir().join("wpaas-serve-dir");
-    let (store, limits) = (Store::local(&cache.join("store"))?, Limits::default());
-    let mut paths = paths.into_iter();
-    let wasm = stack.clone().or_else(|| paths.next()).ok_or("usage: serve_dir APP.wasm [DIR]")?;
-    let wasm = fs::read(wasm)?;
-    let size = wasm.len() as u64;
-    let (digest, _) = store.put(wasm.into()).await?;
-    let component =
-        if stack.is_some() { ComponentRef::Stack } else { ComponentRef::Own { digest, size } };
-    let web = ProcessType {
-        command: "serve_dir".into(),
-        component,
-        world: World::Http,
-        args: arguments.collect(),
-    };
-    let files = match paths.next() {
-        Some(dir) => files(&store, Path::new(&dir)).await?,
-        None => Vec::new(),
-    };
-    let config = SlugConfig {
-        buildpack: "serve_dir".into(),
-        stack: stack.map(|_| "stack".into()),
-        processes: [("web".into(), web)].into(),
-        files,
-    };
-    let slug = Slug::new(config, &limits)?;
-    store
-        .put_slug(&slug, |digest| async move { Err(wpaas_slug::store::Error::NotFound(digest)) })
-        .await?;
-
-    let node = Node::builder(store, cache).log_sink(Arc::new(Terminal)).single_app(true).build()?;
-    node.apply(Change::Stack { name: "stack".into(), component: digest }).await?;
-    let release = ReleaseSpec { id: Uuid::nil(), version: 1, slug: slug.digest, config: env };
-    let formation = [("web".into(), Scale { min: 0, max: 10 })].into();
-    let app = AppSpec {
-        id: Uuid::nil(),
-        name: "app".into(),
-        domains: vec![],
-        maintenance: false,
-        release: Some(release),
-        formation,
-    };
-    node.apply(Change::App(Arc::new(app))).await?;
-    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
-    println!("http://{}", listener.local_addr()?);
-    node.serve(listener, std::future::pending()).await?;
-    Ok(())
 }

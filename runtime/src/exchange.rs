@@ -4,8 +4,8 @@
 //! only through the exchange: it holds the deadline that every byte moves, and the outcome.
 
 use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use futures::task::AtomicWaker;
@@ -80,7 +80,8 @@ pub(crate) struct Exchange {
     returned: AtomicBool,
     body: AtomicWaker,
     cpu_ns: AtomicU64,
-    memory_bytes: AtomicU64,
+    /// The instance's memory in bytes.
+    memory: OnceLock<Arc<AtomicUsize>>,
     start: OnceLock<Start>,
 }
 
@@ -116,7 +117,7 @@ impl Exchange {
             returned: AtomicBool::new(false),
             body: AtomicWaker::new(),
             cpu_ns: AtomicU64::new(0),
-            memory_bytes: AtomicU64::new(0),
+            memory: OnceLock::new(),
             start: OnceLock::new(),
         };
         (exchange, outcome)
@@ -234,9 +235,9 @@ impl Exchange {
         self.cpu_ns.fetch_add(time, Ordering::Relaxed);
     }
 
-    /// Records the guest's linear memory.
-    pub(crate) fn set_memory(&self, bytes: usize) {
-        self.memory_bytes.store(bytes as u64, Ordering::Relaxed);
+    /// Where the guest's linear memory can be read off, in bytes.
+    pub(crate) fn watch_memory(&self, gauge: Arc<AtomicUsize>) {
+        let _ = self.memory.set(gauge);
     }
 
     /// Records how the instance was come by; what was recorded first counts.
@@ -299,9 +300,10 @@ impl Exchange {
     }
 
     /// The guest's time on a CPU so far, its memory in bytes, and how it was started.
-    pub(crate) fn accounts(&self) -> (Duration, u64, Option<Start>) {
+    pub(crate) fn accounts(&self) -> (Duration, usize, Option<Start>) {
         let cpu = Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed));
-        (cpu, self.memory_bytes.load(Ordering::Relaxed), self.start.get().copied())
+        let memory = self.memory.get().map_or(0, |gauge| gauge.load(Ordering::Relaxed));
+        (cpu, memory, self.start.get().copied())
     }
 
     fn set_deadline(&self, state: &mut State, after: Duration) {

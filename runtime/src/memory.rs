@@ -1,5 +1,10 @@
 //! The memory limit of a dyno, and how much of it is used.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use wasmtime::ResourceLimiter;
 use wpaas_slug::Limits;
 
@@ -10,6 +15,7 @@ pub(crate) struct Memory {
     table_limit: usize,
     instances: usize,
     used: usize,
+    gauge: Arc<AtomicUsize>,
     growing: usize,
     refused: bool,
 }
@@ -21,6 +27,7 @@ impl Memory {
             table_limit: Limits::size(limits.dyno_table_elements),
             instances: Limits::size(limits.dyno_core_instances),
             used: 0,
+            gauge: Arc::default(),
             growing: 0,
             refused: false,
         }
@@ -36,9 +43,19 @@ impl Memory {
         self.used
     }
 
+    /// Shows [`Memory::used`] also while the guest runs.
+    pub(crate) fn gauge(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.gauge)
+    }
+
     /// The limit in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
+    }
+
+    fn set_used(&mut self, used: usize) {
+        self.used = used;
+        self.gauge.store(used, Ordering::Relaxed);
     }
 }
 
@@ -57,13 +74,14 @@ impl ResourceLimiter for Memory {
             return Ok(false);
         }
         self.growing = growing;
-        self.used = wanted;
+        self.set_used(wanted);
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // Also called after a refusal, where nothing was counted.
-        self.used = self.used.saturating_sub(std::mem::take(&mut self.growing));
+        let growing = std::mem::take(&mut self.growing);
+        self.set_used(self.used.saturating_sub(growing));
         tracing::debug!("a dyno's memory did not grow: {error:#}");
         Ok(())
     }

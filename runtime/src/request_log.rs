@@ -154,7 +154,7 @@ mod tests {
         let (exchange, _outcome) = Exchange::new(&Limits::default());
         exchange.set_start(Start::Warm);
         exchange.add_cpu(Duration::from_micros(1_250));
-        exchange.set_memory(3 * 1024 * 1024);
+        exchange.watch_memory(Arc::new((3 * 1024 * 1024).into()));
         log.dispatched("web.1".into(), Arc::new(exchange));
         tokio::time::advance(Duration::from_millis(18)).await;
         log.finish(200, 13, None);

@@ -25,6 +25,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_util::sync::CancellationToken;
 use wpaas_slug::Limits;
 
 use crate::router::Router;
@@ -45,6 +46,9 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let protocol = Arc::new(protocol(&limits));
     let graceful = GracefulShutdown::new();
+    let stop = CancellationToken::new();
+    // Also when the caller drops this future.
+    let _stop = stop.clone().drop_guard();
     let places = Limits::size(limits.connections).min(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(places));
     let mut shutdown = pin!(shutdown);
@@ -65,6 +69,7 @@ pub(crate) async fn serve(
                     protocol: Arc::clone(&protocol),
                     patience: Limits::ms(limits.request_header_ms),
                     watcher: graceful.watcher(),
+                    stop: stop.clone(),
                     _place: place,
                 };
                 tokio::spawn(connection.run(stream, client));
@@ -110,6 +115,8 @@ struct Connection {
     /// Time for the first request to arrive.
     patience: Duration,
     watcher: Watcher,
+    /// Ends the connection in the middle of whatever it does.
+    stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
@@ -128,15 +135,19 @@ impl Connection {
         let connection = self.protocol.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(self.watcher.watch(connection));
         // Telling HTTP/1 from HTTP/2 has no timeout in hyper, so a client that sends nothing would stay.
+        let silence = async {
+            tokio::time::sleep(self.patience).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
         let served = tokio::select! {
             served = &mut connection => served,
-            () = tokio::time::sleep(self.patience) => {
-                if !asked.load(Ordering::Relaxed) {
-                    tracing::debug!(%client, "closed: no request came");
-                    return;
-                }
-                connection.await
+            () = silence => {
+                tracing::debug!(%client, "closed: no request came");
+                return;
             }
+            () = self.stop.cancelled() => return,
         };
         if let Err(error) = served {
             tracing::debug!(%client, "connection ended: {error}");

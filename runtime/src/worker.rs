@@ -55,6 +55,7 @@ pub(crate) async fn serve(
     }
     let mut worker = Worker { formation: &formation, lease, exchange: &exchange, booting };
     let Some(mut instance) = worker.instance(warm).await else { return };
+    exchange.watch_memory(instance.memory().gauge());
     let end = worker.call(&mut instance, request).await;
     if worker.settle(&mut instance, end) {
         worker.lease.put(instance);
@@ -150,7 +151,6 @@ impl Worker<'_> {
         let exchange = self.exchange;
         instance.set_exchange(None);
         instance.flush_output();
-        exchange.set_memory(instance.memory().used());
         let over_memory = instance.memory().refused();
         let log = instance.log.clone();
         match end {

@@ -56,7 +56,8 @@ limits! {
     build_ms = 15 * 60_000;
     /// A stack's recipe or a toolchain's installation, once per machine.
     toolchain_ms = 30 * 60_000;
-    /// Address space of one build command's process.
+    /// Private memory that one process of a build can write to (`RLIMIT_DATA`; JavaScript engines reserve
+    /// far more address space than they use).
     build_memory_bytes = 8 * 1024 * MIB;
     /// Output kept of one build.
     build_output_bytes = 8 * MIB;

@@ -142,7 +142,7 @@ async fn names_tokens_and_servers() {
         assert!(run.stderr.contains("lowercase letters"), "{run:?}");
     }
     server.run(&["config:set", "novalue", "-a", "taken"]).await.fails(2, "NAME=VALUE");
-    server.run(&["info", "-a", "absent"]).await.fails(1, "absent");
+    server.run(&["info", "-a", "absent"]).await.fails(1, "find that app");
 
     let mut wrong = server.command(&["apps"]);
     let output = wrong.env("WPAAS_API_KEY", "wrong").output().await.unwrap();

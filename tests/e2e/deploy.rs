@@ -6,7 +6,7 @@ use super::support::{Project, Server, example};
 pub(crate) async fn examples_answer(server: &Server) {
     // (example, what `/` answers, what it logs for it)
     let expected = [
-        ("node-express", "Hello from Express", "GET /"),
+        ("node-express", "Hello from Express", "Saying hello"),
         ("node-http", "Hello from node:http", "GET /"),
         ("rust-hello", "Hello from Rust", "level=info"),
         ("component-hello", "Hello from a component", "GET /"),
@@ -51,7 +51,7 @@ async fn express_works_as_on_node() {
     server.deploy(Project::copy_of("node-express").path(), "express").await;
     let (status, text) = server.get("express", "/no/such/page").await;
     assert_eq!(status, 404, "{text}");
-    let (status, text) = server.get("express", "/style.css").await;
+    let (status, text) = server.get("express", "/public/style.css").await;
     assert_eq!(status, 200, "{text}");
     let posted = server
         .request("express", "/json")

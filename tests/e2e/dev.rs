@@ -69,7 +69,7 @@ async fn the_request_after_a_save_gets_the_new_code() {
     let mut dev = Dev::start(&project).await;
     assert!(dev.get("/").await.1.contains("Hello from Express"));
     assert!(dev.get("/env").await.1.contains("from dotenv"));
-    dev.log_has("app[web.1]: GET /").await;
+    dev.log_has("app[web.1]: Saying hello").await;
 
     let mut shown = "Hello from Express".to_owned();
     for round in 0..5 {
@@ -84,9 +84,9 @@ async fn the_request_after_a_save_gets_the_new_code() {
     assert!(dev.get("/env").await.1.contains("changed"));
     // A new directory is watched too.
     project.write("public/new/page.txt", "first");
-    assert_eq!(dev.get("/new/page.txt").await.1, "first");
+    assert_eq!(dev.get("/public/new/page.txt").await.1, "first");
     project.write("public/new/page.txt", "second");
-    assert_eq!(dev.get("/new/page.txt").await.1, "second");
+    assert_eq!(dev.get("/public/new/page.txt").await.1, "second");
 }
 
 #[tokio::test]

@@ -50,11 +50,11 @@ async fn a_killed_deploy_leaves_every_release_serving() {
         let releases = server.run(&["releases", "-a", "app", "--json"]).await.ok().json();
         let current = releases.as_array().unwrap().iter().filter(|r| r["current"] == true).count();
         assert_eq!(current, 1, "{releases}");
-        let (_, round) = server.get("app", "/round.txt").await;
+        let (_, round) = server.get("app", "/public/round.txt").await;
         assert_eq!(round == marker, complete, "point {point}: {round}, {this:?}");
 
         server.deploy(project.path(), "app").await;
-        assert_eq!(server.get("app", "/round.txt").await.1, marker, "point {point}");
+        assert_eq!(server.get("app", "/public/round.txt").await.1, marker, "point {point}");
         known = self::builds(&server).await.len();
     }
     assert!(interrupted > 0, "no kill came during a build");

@@ -18,7 +18,7 @@ use crate::{
     files,
     output::Output,
     pipeline::read_procfile,
-    sandbox::{Command, check},
+    sandbox::{Command, Sandbox, check},
 };
 
 /// `bin/detect`'s and `bin/release`'s output.
@@ -44,7 +44,7 @@ struct ReleaseInfo {
 
 impl External {
     /// Opens a directory, or unpacks a tarball into `unpacked`.
-    pub(crate) fn open(url: &str, unpacked: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(url: &str, unpacked: &Path, sandbox: &Sandbox) -> Result<Self, Error> {
         let refused = |reason: String| Error::Buildpack { url: url.to_owned(), reason };
         let expected = "expected a local directory or a .tgz or .tar.gz file";
         let path = url.strip_prefix("file://").unwrap_or(url);
@@ -58,6 +58,9 @@ impl External {
         let Ok(path) = path.canonicalize() else {
             return Err(refused(format!("{expected}; there is nothing at that path")));
         };
+        if sandbox.hides(&path) {
+            return Err(refused("it lies where the platform keeps its data".into()));
+        }
         let dir = if path.is_dir() {
             path
         } else if [".tgz", ".tar.gz"].iter().any(|end| url.ends_with(end)) {
@@ -146,8 +149,8 @@ impl Buildpack for External {
         fs::create_dir_all(&cache).map_err(io_at(&cache))?;
         let env_dir = build.workspace.dir("env")?;
         for (name, value) in build.env {
-            // A config var's name is a file's name here; one with a slash cannot be.
-            if !name.contains('/') && !name.is_empty() {
+            // A config var's name is a file's name here, which not every text can be.
+            if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty() {
                 let file = env_dir.join(name);
                 fs::write(&file, value).map_err(io_at(&file))?;
             }

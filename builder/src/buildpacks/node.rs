@@ -169,7 +169,9 @@ impl App<'_> {
         }
         self.build.output.step("Build");
         self.build.output.detail(&format!("Running {name}"));
-        let command = self.node.npm(self.build.dir, &["run", name]).config_vars(self.build.env);
+        let command = self.node.npm(self.build.dir, &["run", name]);
+        // As on Heroku; a config var may say otherwise.
+        let command = command.env("NODE_ENV", "production").config_vars(self.build.env);
         self.build.steps.time(name, self.run(command)).await?;
         Ok(true)
     }

@@ -148,9 +148,7 @@ impl Host {
         env.insert("PATH".into(), path);
         env.insert("HOME".into(), workspace.home.clone().into());
         env.insert("TMPDIR".into(), workspace.tmp.clone().into());
-        for (name, value) in
-            [("LANG", "C.UTF-8"), ("CI", "true"), ("NO_COLOR", "1"), ("TERM", "dumb")]
-        {
+        for (name, value) in [("LANG", "C.UTF-8"), ("NO_COLOR", "1"), ("TERM", "dumb")] {
             env.entry(name.into()).or_insert_with(|| value.into());
         }
         env
@@ -183,17 +181,8 @@ mod tests {
         };
 
         let env = host.environment(&command, &workspace);
-        let base = [
-            "API_TOKEN",
-            "CI",
-            "HOME",
-            "LANG",
-            "NO_COLOR",
-            "PATH",
-            "TERM",
-            "TMPDIR",
-            "https_proxy",
-        ];
+        let base =
+            ["API_TOKEN", "HOME", "LANG", "NO_COLOR", "PATH", "TERM", "TMPDIR", "https_proxy"];
         assert_eq!(names(&env), base);
         let value = |name: &str| env[OsStr::new(name)].to_string_lossy().into_owned();
         assert_eq!((value("HOME"), value("PATH")), ("/w/home".into(), "/usr/bin:/bin".into()));

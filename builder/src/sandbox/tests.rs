@@ -170,7 +170,7 @@ fn group_in(fixture: &Fixture) -> (Command, tokio::task::JoinHandle<Vec<u8>>) {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     let reader = tokio::task::spawn_blocking(move || fs::read(fifo).unwrap());
-    let script = "exec 3>fifo; (echo child >&3; while :; do sleep 1000; done) & echo up; wait";
+    let script = "exec 3>fifo; (echo child >&3; echo up; while :; do sleep 1000; done) & wait";
     (fixture.sh(script), reader)
 }
 
@@ -178,7 +178,7 @@ fn group_in(fixture: &Fixture) -> (Command, tokio::task::JoinHandle<Vec<u8>>) {
 async fn the_time_limit_ends_the_whole_group() {
     for fixture in [Fixture::new(), Fixture::bare(Limits::default())] {
         let (command, reader) = group_in(&fixture);
-        let error = fixture.run_for(command, Deadline::after_ms(1_500)).await.unwrap_err();
+        let error = fixture.run_for(command, Deadline::after_ms(3_000)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Timeout);
         assert!(error.to_string().contains("`the script`"), "{error}");
         assert_eq!(reader.await.unwrap(), b"child\n");

@@ -118,12 +118,14 @@ impl Cargo {
             command = command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
         }
         let command = self.shared(|command, path| command.writable(path), command);
+        let command = command.writable(&lock_file).uses_registry();
+        // Settings in the tree can name programs that cargo runs here; those shall not read tokens.
+        if dir.join(".cargo").exists() {
+            return Ok(command);
+        }
         let credentials = ["credentials.toml", "credentials"].map(|name| self.home.join(name));
-        Ok(credentials
-            .iter()
-            .filter(|path| path.exists())
-            .fold(command.writable(&lock_file), |command, path| command.readable(path))
-            .uses_registry())
+        let credentials = credentials.iter().filter(|path| path.exists());
+        Ok(credentials.fold(command, |command, path| command.readable(path)))
     }
 
     fn base(&self, dir: &Path, args: &[&str]) -> Command {

@@ -88,8 +88,15 @@ impl Stacks {
             {
                 return Ok(installed.clone());
             }
-            let installed =
-                Arc::new(self.install(name, lock, node, sandbox, deadline, output).await?);
+            let installed = self.install(name, lock, node, sandbox, deadline, output).await;
+            let installed = Arc::new(installed.map_err(|error| match error {
+                // Not the app's build: it is not the deployer's to mend.
+                Error::BuildFailed { command, status } => Error::Toolchain(format!(
+                    "the {name} stack could not be installed: `{command}` {status} (its output is \
+                     above)"
+                )),
+                error => error,
+            })?);
             known.insert(name.to_owned(), installed.clone());
             Ok(installed)
         };

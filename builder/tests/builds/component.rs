@@ -1,7 +1,7 @@
 use wpaas_builder::Kind;
 use wpaas_slug::{ComponentRef, Digest, World};
 
-use crate::support::{Platform, component, files, http_component, tree};
+use crate::support::{Files, Platform, component, files, http_component, tree};
 
 #[tokio::test]
 async fn a_prebuilt_component_becomes_a_slug() {
@@ -76,7 +76,7 @@ async fn several_process_types_and_worlds() {
 async fn what_is_no_component_is_described() {
     let platform = Platform::new();
     let (http, run) = (http_component(), component("wasi:cli/run@0.2.0"));
-    let cases: [(&str, &[(&str, &[u8])], &str); 6] = [
+    let cases: [(&str, Files<'_>, &str); 6] = [
         ("web: app.wasm", &[("app.wasm", b"<html>")], "app.wasm: expected a WebAssembly component"),
         ("web: app.wasm", &[("app.wasm", &run)], "exports wasi:cli/run@0.2.0"),
         ("web: app.wasm", &[("other.wasm", &http)], "the source has other.wasm"),

@@ -87,7 +87,7 @@ async fn slug_over_the_limit_stores_nothing() {
 
 #[tokio::test]
 async fn a_build_over_its_time_is_stopped_and_the_next_one_works() {
-    let platform = Platform::with_limits(Limits { build_ms: 1_500, ..Limits::default() });
+    let platform = Platform::with_limits(Limits { build_ms: 3_000, ..Limits::default() });
     let slow = tree(&[
         ("bin/detect", b"#!/bin/sh\n"),
         ("bin/compile", b"#!/bin/sh\nmkfifo \"$1/never\"; cat \"$1/never\"\n"),
@@ -98,7 +98,7 @@ async fn a_build_over_its_time_is_stopped_and_the_next_one_works() {
         platform.build_with("app", app.path(), |request| request.buildpack_url = Some(url)).await;
     let error = outcome.error();
     assert_eq!(error.kind(), Kind::Timeout);
-    let expected = "build stopped: `bin/compile` was not done after 1 s";
+    let expected = "build stopped: `bin/compile` was not done after 3 s";
     assert_eq!(error.to_string(), expected);
 
     let wasm = http_component();
@@ -136,4 +136,46 @@ async fn dropping_a_build_ends_its_programs_and_frees_the_app() {
     let wasm = http_component();
     let app = tree(&[("Procfile", b"web: app.wasm"), ("app.wasm", &wasm)]);
     platform.build("app", app.path()).await.built();
+}
+
+/// What the next test runs in a process of its own.
+#[tokio::test]
+#[ignore = "builds until it is killed"]
+async fn helper_that_builds_until_killed() {
+    let source = std::env::var_os("WPAAS_TEST_SOURCE").unwrap();
+    let platform = Platform::new();
+    let (mut request, _) = platform.request("app", tree(&[]).path());
+    request.source = source.into();
+    request.buildpack_url = std::env::var("WPAAS_TEST_BUILDPACK").ok();
+    let _ = platform.builder.build(request).await;
+}
+
+#[tokio::test]
+async fn a_builds_programs_die_with_a_killed_platform() {
+    let app = tree(&[("x", b"x")]);
+    for name in ["fifo", "never"] {
+        let fifo = app.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    }
+    let compile = b"#!/bin/sh\nexec 3> \"$1/fifo\"; echo up >&3; read line < \"$1/never\"\n";
+    let forever = tree(&[("bin/detect", b"#!/bin/sh\n"), ("bin/compile", compile)]);
+    let mut platform = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "errors::helper_that_builds_until_killed"])
+        .env("WPAAS_TEST_SOURCE", app.path())
+        .env("WPAAS_TEST_BUILDPACK", forever.path())
+        .spawn()
+        .unwrap();
+    let fifo = app.path().join("fifo");
+    let read = tokio::task::spawn_blocking(move || {
+        use std::io::{BufRead, BufReader, Read};
+        let mut pipe = BufReader::new(std::fs::File::open(fifo).unwrap());
+        let mut line = String::new();
+        pipe.read_line(&mut line).unwrap();
+        assert_eq!(line, "up\n");
+        platform.kill().unwrap();
+        platform.wait().unwrap();
+        // Ends when no program of the build is left.
+        pipe.read_to_end(&mut Vec::new()).unwrap()
+    });
+    assert_eq!(read.await.unwrap(), 0);
 }

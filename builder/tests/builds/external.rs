@@ -119,11 +119,13 @@ async fn unusable_buildpacks_are_refused_with_the_reason() {
     fs::write(&text, "x").unwrap();
     let tarball = platform.path("buildpack.tgz");
     fs::write(&tarball, "not a tarball").unwrap();
+    fs::create_dir_all(platform.path("data/pack/bin")).unwrap();
     let of = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
     for (url, says) in [
         ("scheme://host/x".to_owned(), "fetch it first"),
         ("relative/path".to_owned(), "absolute path"),
         ("/nonexistent/buildpack".to_owned(), "nothing at that path"),
+        (platform.path("data/pack").display().to_string(), "where the platform keeps its data"),
         (text.display().to_string(), "found another file"),
         (tarball.display().to_string(), "gzip"),
         (of(&empty), "it has no bin/detect"),

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use wpaas_builder::{Kind, Output};
 use wpaas_slug::{ComponentRef, World};
 
-use crate::support::{Outcome, Platform, files, tree};
+use crate::support::{Files, Outcome, Platform, files, tree};
 
 const SERVER: &[u8] = b"require('node:http').createServer((req, res) => res.end('hello'))\
                         .listen(process.env.PORT);\n";
@@ -103,7 +103,7 @@ async fn failing_steps_show_their_output() {
     let unsynced = br#"{"dependencies": {"left-pad": "1.3.0"}}"#;
     let lock = br#"{"name": "x", "lockfileVersion": 3, "packages": {"": {"name": "x"}}}"#;
     let missing = b"require('not-installed-anywhere');\n";
-    let cases: [(&[(&str, &[u8])], &str, &str); 3] = [
+    let cases: [(Files<'_>, &str, &str); 3] = [
         (&[("package.json", script), ("server.js", SERVER)], "`npm run build`", "src/x.ts(1,1)"),
         (
             &[("package.json", unsynced), ("package-lock.json", lock), ("server.js", SERVER)],
@@ -129,7 +129,7 @@ async fn failing_steps_show_their_output() {
 async fn mistakes_are_told_before_anything_is_installed() {
     let platform = Platform::new();
     let deps = br#"{"scripts": {"start": "node server.js"}, "dependencies": {"express": "5"}}"#;
-    let cases: [(&[(&str, &[u8])], Kind, &str); 7] = [
+    let cases: [(Files<'_>, Kind, &str); 7] = [
         (
             &[("package.json", b"{\n  \"name\": x\n}")],
             Kind::PackageJson,

@@ -102,8 +102,11 @@ impl Platform {
     }
 }
 
+/// Paths and contents of a tree.
+pub(crate) type Files<'a> = &'a [(&'a str, &'a [u8])];
+
 /// A tree of files; those that start with `#!` are executable.
-pub(crate) fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(crate) fn tree(files: Files<'_>) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (name, content) in files {
         let path = root.path().join(name);

@@ -97,9 +97,7 @@ pub(super) async fn output(State(ctx): State<Ctx>, params: Params) -> Result<Res
     let id = db::id(&build.id)?;
     let lines = builds::stream(ctx.data.build_log(id), ctx.builds.live.get(id));
     let body = Body::from_stream(lines.take_until(ctx.stop.clone().cancelled_owned()));
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::OK, headers, body).into_response())
 }

@@ -72,15 +72,16 @@ async fn all_stacks(ctx: &Ctx) -> Result<Vec<Value>, Error> {
     Ok(std::iter::once(own).chain(installed).collect())
 }
 
-pub(super) async fn stacks(
-    State(ctx): State<Ctx>,
-    _: User,
-    page: Page,
-) -> Result<Response, Error> {
+pub(super) async fn stacks(State(ctx): State<Ctx>, _: User, page: Page) -> Result<Response, Error> {
     Ok(by_name(all_stacks(&ctx).await?, &page))
 }
 
-pub(super) async fn stacks_of_app(ctx: State<Ctx>, user: User, _: App, page: Page) -> Result<Response, Error> {
+pub(super) async fn stacks_of_app(
+    ctx: State<Ctx>,
+    user: User,
+    _: App,
+    page: Page,
+) -> Result<Response, Error> {
     stacks(ctx, user, page).await
 }
 

@@ -15,11 +15,7 @@ use crate::{
     page::{self, Page},
 };
 
-pub(super) async fn list(
-    State(ctx): State<Ctx>,
-    app: App,
-    page: Page,
-) -> Result<Response, Error> {
+pub(super) async fn list(State(ctx): State<Ctx>, app: App, page: Page) -> Result<Response, Error> {
     let mut db = ctx.db.read().await?;
     let own = serialise::default_domain(&ctx, &app);
     let mut all = vec![serialise::domain_object(&app, &own, "heroku", None)];

@@ -23,8 +23,7 @@ pub(super) async fn list(State(ctx): State<Ctx>, app: App, page: Page) -> Respon
 
 /// The dyno with this name or id.
 fn pick(ctx: &Ctx, app: &App, which: &str) -> Result<DynoStatus, Error> {
-    let named =
-        |dyno: &DynoStatus| dyno.name == which || serialise::dyno_id(app.id, dyno) == which;
+    let named = |dyno: &DynoStatus| dyno.name == which || serialise::dyno_id(app.id, dyno) == which;
     ctx.node.dynos(app.id).into_iter().find(named).ok_or(Error::NotFound("dyno"))
 }
 

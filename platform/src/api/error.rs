@@ -18,7 +18,9 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, id) = match &self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Self::Invalid(_) | Self::Build(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"),
+            Self::Invalid(_) | Self::Build(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params")
+            }
             Self::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused_by_node"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),

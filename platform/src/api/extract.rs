@@ -142,11 +142,15 @@ impl<T: DeserializeOwned> FromRequest<Ctx> for Json<T> {
 pub(super) async fn read_json<T: DeserializeOwned>(body: Body, limit: u64) -> Result<T, Error> {
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let bytes = axum::body::to_bytes(body, size).await.map_err(|_| {
-        Error::TooLarge(format!("The request's body broke off or is over the limit of {limit} bytes."))
+        Error::TooLarge(format!(
+            "The request's body broke off or is over the limit of {limit} bytes."
+        ))
     })?;
     let text = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes.as_ref() };
     serde_json::from_slice(text).map_err(|error| match error.classify() {
-        Category::Data => Error::Invalid(format!("Unexpected value in the request's body: {error}.")),
+        Category::Data => {
+            Error::Invalid(format!("Unexpected value in the request's body: {error}."))
+        }
         _ => Error::BadRequest(format!("The request's body is not valid JSON: {error}.")),
     })
 }

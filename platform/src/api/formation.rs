@@ -85,12 +85,19 @@ impl Update {
                     other => other,
                 })
             }),
-            Some(other) => Err(Error::Invalid(format!("Quantity {other} must be like 3 or \"0..20\"."))),
+            Some(other) => {
+                Err(Error::Invalid(format!("Quantity {other} must be like 3 or \"0..20\".")))
+            }
         }
     }
 }
 
-async fn change(ctx: Ctx, user: User, app: App, updates: Vec<Update>) -> Result<Vec<Process>, Error> {
+async fn change(
+    ctx: Ctx,
+    user: User,
+    app: App,
+    updates: Vec<Update>,
+) -> Result<Vec<Process>, Error> {
     let mut quantities = Vec::new();
     {
         let mut db = ctx.db.snapshot().await?;

@@ -63,7 +63,8 @@ pub(super) fn headers<T>(listed: &Listed<T>, page: &Page) -> Vec<(HeaderName, St
     headers.push((header::CONTENT_RANGE, format!("{} {first}..{last}", listed.key)));
     if listed.more {
         let end = page.end.as_deref().filter(|_| page.key.as_deref() == Some(listed.key));
-        let next = format!("{} ]{last}..{}; max={}{order}", listed.key, end.unwrap_or(""), page.max);
+        let next =
+            format!("{} ]{last}..{}; max={}{order}", listed.key, end.unwrap_or(""), page.max);
         headers.push((NEXT_RANGE, next));
     }
     headers

@@ -229,7 +229,12 @@ pub(super) fn default_domain(inner: &Inner, app: &App) -> Domain {
     Domain { id, hostname, created_at: app.created_at.clone() }
 }
 
-pub(super) fn domain_object(app: &App, domain: &Domain, kind: &str, cname: Option<String>) -> Value {
+pub(super) fn domain_object(
+    app: &App,
+    domain: &Domain,
+    kind: &str,
+    cname: Option<String>,
+) -> Value {
     json!({
         "acm_status": null,
         "acm_status_reason": null,

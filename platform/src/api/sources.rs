@@ -19,11 +19,7 @@ pub(super) async fn create(State(ctx): State<Ctx>, user: User) -> Result<Respons
     Ok(reply(StatusCode::CREATED, &object))
 }
 
-pub(super) async fn create_for_app(
-    ctx: State<Ctx>,
-    user: User,
-    _: App,
-) -> Result<Response, Error> {
+pub(super) async fn create_for_app(ctx: State<Ctx>, user: User, _: App) -> Result<Response, Error> {
     create(ctx, user).await
 }
 

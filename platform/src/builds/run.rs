@@ -12,8 +12,7 @@ use wpaas_slug::pack;
 
 use super::{Done, Output, Wanted, failed, queue::Place};
 use crate::{
-    Ctx, Error, Inner,
-    apps,
+    Ctx, Error, Inner, apps,
     auth::User,
     compile::{Compiled, Job},
     config,

@@ -36,7 +36,10 @@ async fn tampering_is_noticed_and_named() {
         ("UPDATE ledger SET payload = replace(payload, 'Set A', 'Set B') WHERE version = 4", "v4"),
         ("UPDATE ledger SET payload = payload || ' ' WHERE version = 4", "v4"),
         ("UPDATE ledger SET actor_email = 'nobody@example.org' WHERE version = 2", "v2"),
-        ("UPDATE ledger SET created_at = '2020-01-01T00:00:00.000000Z' WHERE seq = 5", "entry 5 (scaled)"),
+        (
+            "UPDATE ledger SET created_at = '2020-01-01T00:00:00.000000Z' WHERE seq = 5",
+            "entry 5 (scaled)",
+        ),
         ("UPDATE ledger SET kind = 'maintenance' WHERE version = 2", "entry 3 (maintenance)"),
         ("UPDATE ledger SET version = 40 WHERE version = 4", "v40"),
         ("UPDATE ledger SET hash = 'x' WHERE seq = 6", "entry 6 (domain added)"),
@@ -156,7 +159,8 @@ fn events_read_back_as_they_were_written() {
     ] {
         let (kind, payload) = event.parts().unwrap();
         let payload: Value = serde_json::from_str(&payload).unwrap();
-        let back: Event = serde_json::from_value(json!({"kind": kind, "payload": payload})).unwrap();
+        let back: Event =
+            serde_json::from_value(json!({"kind": kind, "payload": payload})).unwrap();
         assert_eq!(back, event);
     }
 }

@@ -37,10 +37,8 @@ pub(crate) async fn verify(db: &mut AnyConnection, app: Uuid) -> Result<Verifica
             .await?;
     let head = head.ok_or(Error::NotFound("app"))?;
     let sql = format!("SELECT {COLUMNS} FROM ledger WHERE app_id = $1 ORDER BY seq");
-    let entries: Vec<Entry> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(app.to_string())
-        .fetch_all(&mut *db)
-        .await?;
+    let entries: Vec<Entry> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(app.to_string()).fetch_all(&mut *db).await?;
     let count = entries.len() as u64;
     let fault = find_fault(db, app, &head, &entries).await?;
     Ok(Verification { entries: count, fault })
@@ -90,7 +88,8 @@ async fn find_fault(
     let last_seq = last.map_or(0, |entry| entry.seq);
     if head.head_seq > last_seq {
         let entry = format!("entry {}", last_seq + 1);
-        let end = last.map_or("nothing is left".into(), |last| format!("the last is {}", last.label()));
+        let end =
+            last.map_or("nothing is left".into(), |last| format!("the last is {}", last.label()));
         let reason = format!("it is missing: the app has {} entries, {end}", head.head_seq);
         return Ok(Some(Fault { entry, reason }));
     }
@@ -170,7 +169,9 @@ async fn check_release(
 impl State {
     fn add(&mut self, event: Event, label: String) {
         match event {
-            Event::Created { name } | Event::Renamed { to: name } => self.name = Some((name, label)),
+            Event::Created { name } | Event::Renamed { to: name } => {
+                self.name = Some((name, label))
+            }
             Event::Release(_) => {}
             Event::Scaled { formation } => {
                 for (process_type, scale) in formation {
@@ -202,7 +203,10 @@ impl State {
         };
         let (name, named_by) = self.name.unwrap_or_default();
         if name != head.name {
-            return fault(named_by, format!("it names the app {name:?}, but it is {:?}", head.name));
+            return fault(
+                named_by,
+                format!("it names the app {name:?}, but it is {:?}", head.name),
+            );
         }
         let (maintenance, switched_by) = self.maintenance;
         if maintenance != (head.maintenance != 0) {
@@ -227,11 +231,16 @@ impl State {
         for (process_type, (scale, scaled_by)) in self.formation {
             let expected = (u64::from(scale.min), u64::from(scale.max));
             if stored.remove(&process_type) != Some(expected) {
-                return fault(scaled_by, format!("the scale of {process_type} is not what it says"));
+                return fault(
+                    scaled_by,
+                    format!("the scale of {process_type} is not what it says"),
+                );
             }
         }
         match stored.into_keys().next() {
-            Some(extra) => fault(String::new(), format!("no entry scaled {extra}, but it is scaled")),
+            Some(extra) => {
+                fault(String::new(), format!("no entry scaled {extra}, but it is scaled"))
+            }
             None => Ok(None),
         }
     }

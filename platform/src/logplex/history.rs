@@ -65,7 +65,8 @@ impl Histories {
     /// Keeps within the bytes of all apps: the app that was silent longest pays first, the writer last.
     fn shrink(&mut self, writer: Uuid) {
         while self.used_bytes > self.bytes {
-            let others = self.apps.iter().filter(|(app, history)| **app != writer && history.bytes > 0);
+            let others =
+                self.apps.iter().filter(|(app, history)| **app != writer && history.bytes > 0);
             let silent = others.min_by_key(|(_, history)| history.last).map(|(app, _)| *app);
             let Some(history) = self.apps.get_mut(&silent.unwrap_or(writer)) else { return };
             match silent {

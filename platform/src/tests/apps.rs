@@ -137,7 +137,10 @@ async fn formation_and_dynos() {
     api.refused("PATCH", "/apps/demo/formation", web, 404).await;
     api.deploy("demo", "one").await;
     let scales = |spec: &wpaas_slug::feed::AppSpec| {
-        spec.formation.iter().map(|(name, scale)| (name.clone(), scale.min, scale.max)).collect::<Vec<_>>()
+        spec.formation
+            .iter()
+            .map(|(name, scale)| (name.clone(), scale.min, scale.max))
+            .collect::<Vec<_>>()
     };
     let spec = server.node.app(id).unwrap();
     assert_eq!(scales(&spec), [("web".into(), 0, 20), ("worker".into(), 0, 0)]);
@@ -175,7 +178,8 @@ async fn formation_and_dynos() {
     api.call("DELETE", &format!("/apps/demo/dynos/{dyno}"), None, (202, "empty")).await;
     api.call("DELETE", "/apps/demo/formations/web", None, (202, "empty")).await;
     api.call("DELETE", "/apps/demo/dynos/web.9", None, (404, "error")).await;
-    let restarts: Vec<_> = server.node.restarts.lock().iter().map(|(_, dyno)| dyno.clone()).collect();
+    let restarts: Vec<_> =
+        server.node.restarts.lock().iter().map(|(_, dyno)| dyno.clone()).collect();
     let name = |n: &str| Some(n.to_owned());
     assert_eq!(restarts, [None, name("web.2"), name("web.1"), name("web.2")]);
 }

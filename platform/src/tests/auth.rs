@@ -149,14 +149,17 @@ async fn what_is_not_there_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path()).await;
     let api = &server.api;
-    for (method, path) in [("GET", "/nope"), ("PUT", "/apps"), ("GET", "/sources/abc"), ("GET", "/logs/x")] {
+    for (method, path) in
+        [("GET", "/nope"), ("PUT", "/apps"), ("GET", "/sources/abc"), ("GET", "/logs/x")]
+    {
         let reply = api.call(method, path, None, (404, "error")).await;
         assert_eq!(reply.text("id"), "not_found");
     }
     let about = api.send(api.request("GET", "/"), (200, "any")).await;
     assert_eq!(about.text("name"), "wpaas");
-    let broken = api.request("POST", "/apps").body("{").bearer_auth(
-        server.platform.issue_token().await.unwrap().unwrap().token,
-    );
+    let broken = api
+        .request("POST", "/apps")
+        .body("{")
+        .bearer_auth(server.platform.issue_token().await.unwrap().unwrap().token);
     api.send(broken, (400, "error")).await;
 }

@@ -16,21 +16,31 @@ async fn a_build_becomes_a_release() {
     api.set("demo", json!({"A": "1"})).await;
     let (output, build) = api.build("demo", &[("app.wasm", "one")]).await;
     assert!(output.starts_with("-----> Component app detected\n-----> Launching...\n"), "{output}");
-    assert!(output.contains("Released v3\n       http://demo.localhost:8080/ deployed"), "{output}");
+    assert!(
+        output.contains("Released v3\n       http://demo.localhost:8080/ deployed"),
+        "{output}"
+    );
     assert_eq!(build["status"], "succeeded");
     let release = api.get("/apps/demo/releases/3", "release").await;
     assert_eq!((&build["release"]["id"], &build["slug"]), (&release["id"], &release["slug"]));
     let digest = fakes::slug(b"one", None).digest;
     assert_eq!(server.node.app(id).unwrap().release.as_ref().unwrap().slug, digest);
-    assert_eq!(server.node.prepared.lock().last().unwrap().release, server.node.app(id).unwrap().release);
+    assert_eq!(
+        server.node.prepared.lock().last().unwrap().release,
+        server.node.app(id).unwrap().release
+    );
     assert_eq!(server.builder.environments.lock()[0], [("A".to_owned(), "1".to_owned())].into());
 
     let path = format!("/apps/demo/builds/{}", build["id"].as_str().unwrap());
     let extended = api.extended(&path).await;
     assert_eq!(extended["slug_digest"], json!(digest));
     assert_eq!(extended["uploaded_blobs"], 3, "the component, the config and the manifest");
-    let steps: Vec<_> =
-        extended["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    let steps: Vec<_> = extended["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["name"].as_str().unwrap())
+        .collect();
     assert_eq!(steps, ["unpack", "compile", "prepare"]);
     assert_eq!(api.get("/apps/demo", "app").await["slug_size"], 3);
 
@@ -81,9 +91,15 @@ async fn archives_that_are_not_what_they_should_be() {
     climbing = {
         // tar's own writer refuses `..`, so it is put in by hand.
         let mut plain = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&climbing[..]), &mut plain).unwrap();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&climbing[..]), &mut plain)
+            .unwrap();
         plain[..2].copy_from_slice(b"..");
-        let sum: u32 = plain[..148].iter().chain(&[b' '; 8]).chain(&plain[156..512]).map(|b| u32::from(*b)).sum();
+        let sum: u32 = plain[..148]
+            .iter()
+            .chain(&[b' '; 8])
+            .chain(&plain[156..512])
+            .map(|b| u32::from(*b))
+            .sum();
         plain[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut to, &plain).unwrap();
@@ -123,7 +139,11 @@ async fn output_is_streamed_while_the_build_runs() {
         rest.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
     }
     assert!(rest.contains("Released v2"), "{rest}");
-    assert_eq!(api.get(&path, "build").await["status"], "succeeded", "when the stream ends, it is done");
+    assert_eq!(
+        api.get(&path, "build").await["status"],
+        "succeeded",
+        "when the stream ends, it is done"
+    );
     assert!(api.output(&build).await.starts_with("-----> Component"), "and can be read again");
 }
 
@@ -204,7 +224,10 @@ fn builds_that_were_cut_short_are_failed_at_the_next_start() {
             assert_eq!(found.body["status"], "failed");
             let url = found.text("output_stream_url").replace(&build_host(&found), &server.url);
             let output = api.request("GET", &url).send().await.unwrap().text().await.unwrap();
-            assert!(output.ends_with(" !     Build interrupted: the platform stopped\n"), "{output}");
+            assert!(
+                output.ends_with(" !     Build interrupted: the platform stopped\n"),
+                "{output}"
+            );
         }
         let snapshot = server.platform.snapshot().await.unwrap();
         assert_eq!(snapshot.apps[0].release.as_ref().unwrap().version, 2);
@@ -228,7 +251,10 @@ async fn a_stop_fails_what_runs() {
     server.platform.shutdown().await;
     let log = directory.path().join(format!("data/builds/{path}.log"));
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.ends_with("Build interrupted: the platform stopped\n !     Build failed\n"), "{log}");
+    assert!(
+        log.ends_with("Build interrupted: the platform stopped\n !     Build failed\n"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

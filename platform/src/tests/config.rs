@@ -9,7 +9,10 @@ async fn a_change_is_a_release_that_the_node_has() {
     let server = Server::start(directory.path()).await;
     let api = &server.api;
     let id = api.create("demo").await;
-    assert_eq!(api.set("demo", json!({"A": "1", "B": "x=\"ü\"\n"})).await, json!({"A": "1", "B": "x=\"ü\"\n"}));
+    assert_eq!(
+        api.set("demo", json!({"A": "1", "B": "x=\"ü\"\n"})).await,
+        json!({"A": "1", "B": "x=\"ü\"\n"})
+    );
     api.deploy("demo", "one").await;
     let vars = api.set("demo", json!({"A": null, "C": 3, "D": true})).await;
     assert_eq!(vars, json!({"B": "x=\"ü\"\n", "C": "3", "D": "true"}));
@@ -21,11 +24,20 @@ async fn a_change_is_a_release_that_the_node_has() {
     let of_v3 = api.get("/apps/demo/releases/3/config-vars", "config-vars").await;
     assert_eq!(of_v3, json!({"A": "1", "B": "x=\"ü\"\n"}));
     let releases = api.get("/apps/demo/releases", "[release]").await;
-    let described: Vec<_> =
-        releases.as_array().unwrap().iter().map(|one| one["description"].as_str().unwrap()).collect();
+    let described: Vec<_> = releases
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["description"].as_str().unwrap())
+        .collect();
     assert_eq!(
         described,
-        ["Initial release", "Set A, B config vars", "Deploy 1a2b3c4d", "Set C, D and remove A config vars"]
+        [
+            "Initial release",
+            "Set A, B config vars",
+            "Deploy 1a2b3c4d",
+            "Set C, D and remove A config vars"
+        ]
     );
     assert_eq!(releases[3]["slug"], releases[2]["slug"], "no build");
 
@@ -72,5 +84,8 @@ async fn concurrent_changes_are_serialised() {
     assert_eq!(server.node.versions(id), expected, "the feed has the ledger's order");
     let release = server.node.app(id).unwrap().release.clone().unwrap();
     assert_eq!(json!(release.config), vars);
-    assert_eq!(api.verification("demo").await, json!({"valid": true, "entries": 33, "error": null}));
+    assert_eq!(
+        api.verification("demo").await,
+        json!({"valid": true, "entries": 33, "error": null})
+    );
 }

@@ -182,8 +182,7 @@ impl Compile for FakeBuilder {
             .map_err(|_| Error::Build("No language found: looked for app.wasm".into()))?;
         let stack = job.source.join("stack").exists().then_some("node-20");
         let slug = slug(&content, stack);
-        let written =
-            self.store.put_slug(&slug, |_| async { Ok(content.clone().into()) }).await?;
+        let written = self.store.put_slug(&slug, |_| async { Ok(content.clone().into()) }).await?;
         Ok(Compiled {
             slug,
             uploaded_blobs: written.new_blobs,

@@ -106,12 +106,17 @@ impl Api {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let url = if path.starts_with("http") { path.into() } else { format!("{}{path}", self.url) };
+        let url =
+            if path.starts_with("http") { path.into() } else { format!("{}{path}", self.url) };
         self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), url)
     }
 
     /// Sends a request and checks the status and the response's shape.
-    pub(crate) async fn send(&self, request: reqwest::RequestBuilder, expected: (u16, &str)) -> Reply {
+    pub(crate) async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        expected: (u16, &str),
+    ) -> Reply {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let headers = response.headers().clone();

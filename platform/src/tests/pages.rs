@@ -72,8 +72,10 @@ async fn apps_and_builds_come_in_pages() {
     for n in 0..3 {
         api.deploy("aaa", &n.to_string()).await;
     }
-    let newest = api.ranged("/apps/aaa/builds", "created_at ..; order=desc, max=2", (206, "[build]")).await;
-    let ids: Vec<_> = newest.body.as_array().unwrap().iter().map(|one| one["id"].to_string()).collect();
+    let newest =
+        api.ranged("/apps/aaa/builds", "created_at ..; order=desc, max=2", (206, "[build]")).await;
+    let ids: Vec<_> =
+        newest.body.as_array().unwrap().iter().map(|one| one["id"].to_string()).collect();
     assert!(ids[0] > ids[1], "newest first: {ids:?}");
 }
 
@@ -86,7 +88,8 @@ async fn what_did_not_change_is_not_sent_again() {
     let first = api.call("GET", "/apps/demo", None, (200, "app")).await;
     let etag = first.header("etag").unwrap().to_owned();
     let token = server.platform.issue_token().await.unwrap().unwrap().token;
-    let again = || api.request("GET", "/apps/demo").bearer_auth(&token).header("if-none-match", &etag);
+    let again =
+        || api.request("GET", "/apps/demo").bearer_auth(&token).header("if-none-match", &etag);
     let reply = api.send(again(), (304, "any")).await;
     assert_eq!(reply.body, Value::Null);
     api.call("PATCH", "/apps/demo", Some(json!({"maintenance": true})), (200, "app")).await;

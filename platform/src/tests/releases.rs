@@ -55,7 +55,10 @@ async fn what_the_node_refuses_changes_nothing() {
     assert_eq!(message, "the component has no start");
     let (output, build) = api.build("demo", &[("app.wasm", "two")]).await;
     assert_eq!(build["status"], "failed");
-    assert!(output.contains(" !     the component has no start\n !     Build failed\n"), "{output}");
+    assert!(
+        output.contains(" !     the component has no start\n !     Build failed\n"),
+        "{output}"
+    );
     assert_eq!(server.node.versions(id), [2]);
     assert_eq!(api.get("/apps/demo/releases", "[release]").await.as_array().unwrap().len(), 2);
     *server.node.refuse_prepare.lock() = false;
@@ -101,7 +104,8 @@ async fn the_snapshot_is_what_the_node_was_told() {
     }
     assert_eq!(snapshot.stacks, [("node-20".to_owned(), Digest::of(b"node-20"))].into());
     let changes = server.node.changes.lock();
-    let stack = changes.iter().position(|change| matches!(change, wpaas_slug::feed::Change::Stack { .. }));
+    let stack =
+        changes.iter().position(|change| matches!(change, wpaas_slug::feed::Change::Stack { .. }));
     let first = changes.iter().position(
         |change| matches!(change, wpaas_slug::feed::Change::App(spec) if spec.id == id && spec.release.is_some()),
     );
@@ -119,10 +123,19 @@ async fn a_tampered_release_is_not_served_and_does_not_stop_the_others() {
         api.set(app, json!({"NAME": app})).await;
         api.deploy(app, "one").await;
     }
-    server.tamper("UPDATE config_sets SET vars = '{\"NAME\":\"evil\"}' WHERE vars LIKE '%demo%'").await;
+    server
+        .tamper("UPDATE config_sets SET vars = '{\"NAME\":\"evil\"}' WHERE vars LIKE '%demo%'")
+        .await;
     let snapshot = server.platform.snapshot().await.unwrap();
     let release = |name: &str| {
-        snapshot.apps.iter().find(|app| app.name == name).unwrap().release.as_ref().map(|one| one.version)
+        snapshot
+            .apps
+            .iter()
+            .find(|app| app.name == name)
+            .unwrap()
+            .release
+            .as_ref()
+            .map(|one| one.version)
     };
     assert_eq!((release("demo"), release("other")), (None, Some(3)));
     let reply = api.call("GET", "/apps/demo/config-vars", None, (500, "error")).await;

@@ -22,7 +22,8 @@ async fn a_slug_that_was_built_elsewhere() {
         api.request("PUT", &path).bearer_auth(&token).body(bytes.to_vec())
     };
     api.send(put(digests[0], b"other"), (422, "error")).await;
-    let body = || json!({"digest": slug.digest, "process_types": {"web": "x"}, "commit": "abcdef1234"});
+    let body =
+        || json!({"digest": slug.digest, "process_types": {"web": "x"}, "commit": "abcdef1234"});
     let message = api.refused("POST", "/apps/demo/slugs", body(), 422).await;
     assert!(message.contains("not in the store"), "{message}");
     for (digest, bytes) in digests.iter().zip(blobs).skip(1) {

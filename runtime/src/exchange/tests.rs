@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use futures::FutureExt;
 use http_body_util::{BodyExt, Empty};
 
