@@ -211,7 +211,8 @@ impl Inner {
         write.commit().await?;
         self.builds.cancel_app(app.id);
         self.logplex.forget(app.id);
-        self.data.forget_app(app.id, builds.into_iter().map(|(id,)| id)).await;
+        let builds = builds.into_iter().map(|(id,)| id).collect();
+        self.data.forget_app(app.id, builds).await;
         self.apply(Change::AppRemoved { id: app.id }).await?;
         Ok(app)
     }

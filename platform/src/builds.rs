@@ -202,7 +202,9 @@ impl Inner {
         .map_err(app_is_gone)?;
         let build = find(&mut write, app.id, &id.to_string()).await?;
         let output = Output::create(&self.data.build_log(id), self.limits.build_output_bytes)?;
+        let old = self.drop_old_builds(&mut write, app.id).await?;
         write.commit().await?;
+        self.data.forget_builds(old).await;
         self.say(app.id, format!("Build started by user {}", user.email));
         self.start_build(run::Run {
             id,
@@ -214,6 +216,29 @@ impl Inner {
             output,
         });
         Ok(build)
+    }
+
+    /// Removes the rows of the oldest finished builds beyond the limit and returns their ids.
+    async fn drop_old_builds(
+        &self,
+        db: &mut AnyConnection,
+        app: Uuid,
+    ) -> Result<Vec<String>, Error> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT id FROM builds WHERE app_id = $1 AND status <> 'pending' \
+             ORDER BY id DESC LIMIT 1000 OFFSET $2",
+        )
+        .bind(app.to_string())
+        .bind(db::big(self.limits.builds_per_app))
+        .fetch_all(&mut *db)
+        .await?;
+        for (id,) in &rows {
+            sqlx::query("DELETE FROM builds WHERE id = $1")
+                .bind(id.clone())
+                .execute(&mut *db)
+                .await?;
+        }
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
     /// Fails the builds that an earlier process left behind. Nothing of theirs was released.

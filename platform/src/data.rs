@@ -4,7 +4,7 @@
 
 use std::{
     fs::{File, TryLockError},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -47,8 +47,14 @@ impl DataDir {
         {
             create(&directory).map_err(|error| unusable(error.to_string()))?;
         }
-        let private = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(root, private).map_err(|error| unusable(error.to_string()))?;
+        // Made here because SQLite would let everybody read it; its journal gets the same mode.
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(data.database())
+            .map_err(|error| unusable(error.to_string()))?;
         Ok(data)
     }
 
@@ -91,24 +97,27 @@ impl DataDir {
         tempfile::NamedTempFile::new_in(self.scratch()).map_err(io("scratch file"))
     }
 
-    /// Removes what belonged to an app. Files that stay are only space, so failures are logged.
-    pub(crate) async fn forget_app(&self, app: Uuid, builds: impl Iterator<Item = String>) {
-        let cache = self.cache(app);
-        let logs: Vec<PathBuf> =
-            builds.filter_map(|id| Some(self.build_log(id.parse().ok()?))).collect();
-        let removed = tokio::task::spawn_blocking(move || {
-            let cache = std::fs::remove_dir_all(cache);
-            logs.into_iter().map(std::fs::remove_file).chain([cache]).for_each(
-                |result| match result {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        tracing::warn!(%error, "a deleted app's file stays");
-                    }
-                    _ => {}
-                },
-            );
-        });
-        if let Err(error) = removed.await {
-            tracing::warn!(%error, "a deleted app's files stay");
+    /// Removes the output of builds that are gone.
+    pub(crate) async fn forget_builds(&self, builds: Vec<String>) {
+        for build in builds {
+            let Ok(id) = build.parse() else { continue };
+            forgotten(tokio::fs::remove_file(self.build_log(id)).await);
         }
+    }
+
+    /// Removes what belonged to an app.
+    pub(crate) async fn forget_app(&self, app: Uuid, builds: Vec<String>) {
+        self.forget_builds(builds).await;
+        forgotten(tokio::fs::remove_dir_all(self.cache(app)).await);
+    }
+}
+
+/// A file that stays is only space.
+fn forgotten(result: std::io::Result<()>) {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "a file that nobody needs stays");
+        }
+        _ => {}
     }
 }

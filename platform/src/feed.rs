@@ -61,7 +61,7 @@ pub(crate) async fn snapshot(db: &mut AnyConnection) -> Result<Snapshot, Error> 
             Ok(spec) => spec,
             // One app's damaged row must not keep all others from being served; its own release is not to
             // be trusted.
-            Err(error @ Error::Corrupt(_)) => {
+            Err(error @ (Error::Corrupt(_) | Error::NotFound(_))) => {
                 tracing::error!(app = app.name, %error, "the app is not served");
                 bare_spec(db, &app).await?
             }

@@ -2,7 +2,7 @@
 //!
 //! A [`Platform`] owns a data directory with an SQLite database, and publishes to one node what that is to
 //! run. Every change of an app takes the same way: the node prepares it, one transaction records it together
-//! with its entry in the [`ledger`], and the node switches to it. A crash at any point leaves the state before
+//! with its entry in the ledger, and the node switches to it. A crash at any point leaves the state before
 //! or after that transaction, and [`Platform::snapshot`] tells a starting node which.
 
 #![cfg_attr(

@@ -150,17 +150,24 @@ impl Inner {
                 Some((false, slugs::find(&mut db, app.id, &slug.id.to_string()).await?))
             }
         };
-        if let Some((_, slug)) = &row {
-            let mut spec = feed::bare_spec(&mut db, &app).await?;
-            spec.formation = formation::effective(&mut db, app.id, slug).await?;
-            spec.release = Some(ReleaseSpec {
-                id,
-                version: last.version + 1,
-                slug: slug.digest,
-                config: draft.config.clone(),
-            });
-            // No connection is held while the node fetches and compiles.
-            drop(db);
+        let prepare = match &row {
+            None => None,
+            Some((_, slug)) => {
+                let mut spec = feed::bare_spec(&mut db, &app).await?;
+                spec.formation = formation::effective(&mut db, app.id, slug).await?;
+                spec.release = Some(ReleaseSpec {
+                    id,
+                    version: last.version + 1,
+                    slug: slug.digest,
+                    config: draft.config.clone(),
+                });
+                Some(spec)
+            }
+        };
+        // No connection is held while the node fetches and compiles, nor while this waits for its turn to
+        // write: enough of those would leave none for the writer.
+        drop(db);
+        if let Some(spec) = prepare {
             let started = Instant::now();
             self.node.prepare(spec.into()).await.map_err(Error::Refused)?;
             if let Some(build) = &mut draft.build {

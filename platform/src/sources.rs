@@ -90,26 +90,28 @@ impl Inner {
         write.commit().await
     }
 
-    /// Removes sources whose URL no longer works.
+    /// Removes sources whose URL no longer works, and the oldest of those that take more space than all may.
     pub(crate) async fn expire_sources(&self) -> Result<(), Error> {
         let mut write = self.db.write().await?;
+        let rows: Vec<(String, Option<i64>, String)> =
+            sqlx::query_as("SELECT id, size, expires_at FROM sources ORDER BY id DESC")
+                .fetch_all(&mut *write)
+                .await?;
         let now = db::now();
-        let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM sources WHERE expires_at <= $1")
-            .bind(now.clone())
-            .fetch_all(&mut *write)
-            .await?;
-        for (id,) in &rows {
-            match tokio::fs::remove_file(self.data.source(db::id(id)?)).await {
+        let mut bytes = 0;
+        for (id, size, expires_at) in rows {
+            bytes += size.map_or(0, db::unsigned);
+            if expires_at > now && bytes <= self.limits.sources_bytes {
+                continue;
+            }
+            match tokio::fs::remove_file(self.data.source(db::id(&id)?)).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(io("expired source")(error));
                 }
                 _ => {}
             }
+            sqlx::query("DELETE FROM sources WHERE id = $1").bind(id).execute(&mut *write).await?;
         }
-        sqlx::query("DELETE FROM sources WHERE expires_at <= $1")
-            .bind(now)
-            .execute(&mut *write)
-            .await?;
         write.commit().await
     }
 }

@@ -1,6 +1,6 @@
 //! Request bodies that go to disk: bounded, and in memory one chunk at a time.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -23,7 +23,9 @@ impl Inner {
         let mut file = tokio::fs::File::from_std(file);
         let mut body = pin!(body);
         let mut size = 0;
-        while let Some(chunk) = body.next().await {
+        let idle = Duration::from_millis(self.limits.idle_ms);
+        let stalled = |_| Error::BadRequest("The upload stalled; try again.".into());
+        while let Some(chunk) = tokio::time::timeout(idle, body.next()).await.map_err(stalled)? {
             let chunk = chunk
                 .map_err(|error| Error::BadRequest(format!("The upload broke off: {error}")))?;
             size += chunk.len() as u64;

@@ -50,10 +50,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let node = Node::builder(store, cache).log_sink(Arc::new(Terminal)).single_app(true).build()?;
     node.apply(Change::Stack { name: "stack".into(), component: digest }).await?;
-    let id = uuid::Uuid::nil();
+    let (id, name, domains, maintenance) = (uuid::Uuid::nil(), "app".to_owned(), vec![], false);
     let release = Some(ReleaseSpec { id, version: 1, slug: slug.digest, config });
     let formation = [("web".to_owned(), Scale { min: 0, max: 10 })].into();
-    let (name, domains, maintenance) = ("app".to_owned(), vec![], false);
     let app = AppSpec { id, name, domains, maintenance, release, formation };
     node.apply(Change::App(Arc::new(app))).await?;
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;

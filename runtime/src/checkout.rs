@@ -131,12 +131,23 @@ fn lay_out(
     }
     std::fs::write(temporary.path().join(MANIFEST), manifest)?;
     std::fs::write(temporary.path().join(CONFIG), config)?;
-    // What is there already failed the check of its documents.
-    match std::fs::remove_dir_all(to) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
+    match std::fs::rename(temporary.path(), to) {
+        Err(error) if in_the_way(&error) => {}
+        renamed => return renamed,
     }
+    // Another node that shares the cache was quicker, and its dynos may use the directory already. Or it
+    // is the one that failed the check of its documents.
+    let is = |name, content| std::fs::read(to.join(name)).is_ok_and(|found| found == content);
+    if is(MANIFEST, manifest) && is(CONFIG, config) {
+        return Ok(());
+    }
+    let aside = tempfile::Builder::new().prefix(".old-").tempdir_in(parent)?;
+    std::fs::rename(to, aside.path().join(APP))?;
     std::fs::rename(temporary.path(), to)
+}
+
+fn in_the_way(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
 }
 
 /// A hard link, or a copy where the file system has no more links to give.
@@ -191,6 +202,21 @@ mod tests {
         std::fs::remove_dir_all(store_path).unwrap();
         let again = checkouts(&store, &cache).get(slug.digest).await.unwrap();
         assert_eq!(again.config, slug.config);
+    }
+
+    #[tokio::test]
+    async fn of_two_nodes_that_fetch_the_same_slug_the_first_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::local(&directory.path().join("store")).unwrap();
+        let slug = put(&store).await;
+        let cache = directory.path().join("cache");
+        let first = checkouts(&store, &cache).get(slug.digest).await.unwrap();
+        std::fs::write(first.app.join("mark"), "in use").unwrap();
+        let second = checkouts(&store, &cache);
+        let to = second.directory.join(slug.digest.hex());
+        second.fetch(slug.digest, &to).await.unwrap();
+        assert!(first.app.join("mark").exists());
+        assert_eq!(std::fs::read_dir(&second.directory).unwrap().count(), 1);
     }
 
     #[tokio::test]

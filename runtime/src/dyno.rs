@@ -1,13 +1,12 @@
 //! A dyno: one Wasm instance with its world around it.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use tempfile::TempDir;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
@@ -24,6 +23,7 @@ use crate::{
     lines::{DynoLog, Lines},
     memory::Memory,
     outgoing::{Outgoing, deny_socket},
+    tmp::{Tmp, TmpRoot},
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -46,8 +46,7 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
-    /// Parent of the private `/tmp` directories.
-    tmp: PathBuf,
+    tmp: TmpRoot,
     /// One permit per instance.
     places: Arc<Semaphore>,
     formations: Mutex<Vec<Weak<Formation>>>,
@@ -63,21 +62,12 @@ impl Host {
         sink: Arc<dyn LogSink>,
         cache: &Path,
     ) -> Result<Self, Error> {
-        let tmp = cache.join("tmp");
-        // What a node that was killed has left.
-        match std::fs::remove_dir_all(&tmp) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::Cache { path: tmp, error });
-            }
-            _ => {}
-        }
-        std::fs::create_dir_all(&tmp).map_err(Error::cache(&tmp))?;
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             engine,
             limits,
             sink,
-            tmp,
+            tmp: TmpRoot::new(cache)?,
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
         })
@@ -169,7 +159,7 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let tmp = Tmp::new(host).map_err(|error| StartError::Host(error.into()))?;
+        let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
         let wasi = wasi(spec, dyno, &log, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
         let limits = &host.limits;
         let mut table = ResourceTable::new();
@@ -247,32 +237,6 @@ fn wasi(
         .allow_udp(false)
         .allow_ip_name_lookup(false);
     Ok(wasi.build())
-}
-
-/// A dyno's private `/tmp`, removed with it.
-struct Tmp(Option<TempDir>);
-
-impl Tmp {
-    fn new(host: &Host) -> std::io::Result<Self> {
-        Ok(Self(Some(TempDir::new_in(&host.tmp)?)))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.as_ref().map_or(Path::new(""), TempDir::path)
-    }
-}
-
-impl Drop for Tmp {
-    fn drop(&mut self) {
-        let Some(directory) = self.0.take() else { return };
-        // Mostly it is empty. A guest may have filled it with a million files, and removing those must
-        // not hold up a thread that serves requests.
-        if std::fs::remove_dir(directory.path()).is_ok() {
-            let _ = directory.keep();
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || drop(directory));
-        }
-    }
 }
 
 /// The environment of a process type: config vars, without those that the platform sets itself.

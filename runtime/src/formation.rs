@@ -1,6 +1,6 @@
 //! The dynos of one process type of one release.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Request;
 use jiff::Timestamp;
@@ -20,6 +20,10 @@ use crate::{
     pool::{Lease, Pool, Refused},
     worker,
 };
+
+/// How long a request waits for a busy dyno before it starts another one that has to load an app into
+/// its stack's engine, which takes some 50 ms for Express.
+const BOOT_PATIENCE: Duration = Duration::from_millis(20);
 
 /// One process type of one release, running.
 pub(crate) struct Formation {
@@ -67,7 +71,8 @@ impl Formation {
 
     /// Waits for a dyno of this formation.
     pub(crate) async fn acquire(&self) -> Result<Lease<Instance>, Refused> {
-        self.pool.acquire().await
+        let patience = if self.spec.boots_on_request { BOOT_PATIENCE } else { Duration::ZERO };
+        self.pool.acquire(patience).await
     }
 
     /// Hands a request to the dyno of `lease`. `cold` when the request had to wait for the release.
@@ -141,9 +146,10 @@ impl Formation {
         }
     }
 
-    /// Ends dynos that had nothing to do for long.
-    pub(crate) fn reap(self: &Arc<Self>) {
+    /// Ends dynos that had nothing to do for long, and replaces those of the minimum that ended.
+    pub(crate) fn tend(self: &Arc<Self>) {
         self.pool.reap(Limits::ms(self.host.limits.instance_idle_ms));
+        self.keep_minimum();
     }
 
     /// Ends one idle dyno to make room for another app's. `false` when there is none.

@@ -46,6 +46,7 @@ mod request_log;
 mod router;
 mod server;
 mod table;
+mod tmp;
 mod worker;
 
 pub use compile::{Compiler, compile_main};

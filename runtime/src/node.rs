@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    os::unix::fs::DirBuilderExt,
     path::PathBuf,
     sync::{
         Arc, Weak,
@@ -35,8 +36,8 @@ use crate::{
     table::{Naming, Table},
 };
 
-/// How often idle dynos are looked for.
-const REAP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often formations are looked after.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
 /// Releases prepared at the same time after a start.
 const CONCURRENT_PREPARATIONS: usize = 4;
 
@@ -120,7 +121,12 @@ impl Builder {
     /// directory cannot be used, [`Error::NoRuntime`] outside a runtime.
     pub fn build(self) -> Result<Node, Error> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
-        std::fs::create_dir_all(&self.cache).map_err(Error::cache(&self.cache))?;
+        // Nobody else may write where machine code is loaded from, nor read apps' files.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.cache)
+            .map_err(Error::cache(&self.cache))?;
         let limits = Arc::new(self.limits);
         let engine = engine::running(&limits)?;
         let blobs = Blobs::new(self.store, &self.cache)?;
@@ -136,7 +142,7 @@ impl Builder {
             host: Arc::new(Host::new(engine, Arc::clone(&limits), self.sink, &self.cache)?),
             stacks: RwLock::default(),
         });
-        runtime.spawn(reap(Arc::downgrade(&resources.host)));
+        runtime.spawn(tend(Arc::downgrade(&resources.host)));
         let router = Arc::new(Router {
             table: Table::new(self.naming),
             resources: Arc::clone(&resources),
@@ -147,13 +153,13 @@ impl Builder {
     }
 }
 
-/// Ends idle dynos for as long as the node lives.
-async fn reap(host: Weak<Host>) {
+/// Ends idle dynos and keeps the minimum running, for as long as the node lives.
+async fn tend(host: Weak<Host>) {
     loop {
-        tokio::time::sleep(REAP_INTERVAL).await;
+        tokio::time::sleep(TEND_INTERVAL).await;
         let Some(host) = host.upgrade() else { return };
         for formation in host.formations() {
-            formation.reap();
+            formation.tend();
         }
     }
 }

@@ -81,8 +81,10 @@ impl<T> Pool<T> {
     }
 
     /// A slot for one request: one with a warm instance, else a new one, else the next that comes back.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease<T>, Refused> {
-        let waiting = {
+    /// While others are busy, a new one is taken only after `patience`: where starting takes long, an
+    /// instance that is about to finish is the quicker one.
+    pub(crate) async fn acquire(self: &Arc<Self>, patience: Duration) -> Result<Lease<T>, Refused> {
+        let mut waiting = {
             let mut state = self.state.lock();
             if state.scale.max == 0 {
                 return Err(Refused::Off);
@@ -90,8 +92,9 @@ impl<T> Pool<T> {
             if let Some(idle) = state.idle.pop() {
                 return Ok(self.lease(idle.number, Some(idle.instance)));
             }
-            let max = state.scale.max;
-            if let Some(number) = state.open(max) {
+            if (patience.is_zero() || state.slots.is_empty())
+                && let Some(number) = state.open_any()
+            {
                 return Ok(self.lease(number, None));
             }
             if state.waiters.len() >= self.queue_limit {
@@ -104,13 +107,24 @@ impl<T> Pool<T> {
             state.waiters.push_back(sender);
             receiver
         };
+        if !patience.is_zero() {
+            if let Ok(lease) = tokio::time::timeout(patience, &mut waiting).await {
+                return lease.map_err(|_| Refused::Off);
+            }
+            let number = self.state.lock().open_any();
+            if let Some(number) = number {
+                return Ok(self.lease(number, None));
+            }
+        }
         waiting.await.map_err(|_| Refused::Off)
     }
 
-    /// A new slot, if there are fewer than the scale's minimum.
+    /// A new slot, if there are fewer than the scale's minimum. After a crash it takes a request to start
+    /// again, or an instance that cannot start would be started for ever.
     pub(crate) fn acquire_for_minimum(self: &Arc<Self>) -> Option<Lease<T>> {
         let mut state = self.state.lock();
-        let minimum = if state.retired { 0 } else { state.scale.min.min(state.scale.max) };
+        let rest = state.retired || !state.crashed.is_empty();
+        let minimum = if rest { 0 } else { state.scale.min.min(state.scale.max) };
         let number = state.open(minimum)?;
         Some(self.lease(number, None))
     }
@@ -237,6 +251,11 @@ impl<T> Pool<T> {
 }
 
 impl<T> State<T> {
+    /// Takes the lowest free number, if the scale allows one more.
+    fn open_any(&mut self) -> Option<u32> {
+        self.open(self.scale.max)
+    }
+
     /// Takes the lowest free number, if fewer than `max` are taken.
     fn open(&mut self, max: u32) -> Option<u32> {
         if self.slots.len() >= size(max) {

@@ -195,13 +195,7 @@ impl Worker<'_> {
         let exchange = self.exchange;
         match exchange.guest_error() {
             Some(GuestError::BootTimeout) => {
-                let seconds = self.formation.host.limits.boot_ms / 1000;
-                log.platform(&format!(
-                    "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within \
-                     {seconds} seconds of launch"
-                ));
-                self.crashed(log);
-                exchange.fail(HCode::H20);
+                self.boot_timeout(log);
                 true
             }
             Some(GuestError::Crashed) => {
@@ -248,9 +242,20 @@ impl Worker<'_> {
                 "Stopping dyno: it went on for more than {seconds} seconds after its response"
             ));
         }
-        let code = exchange.late_code();
-        let code = if code == HCode::H12 && self.booting { HCode::H20 } else { code };
-        exchange.fail(code);
+        match exchange.late_code() {
+            HCode::H12 if self.booting => self.boot_timeout(log),
+            code => exchange.fail(code),
+        }
+    }
+
+    fn boot_timeout(&self, log: &DynoLog) {
+        let seconds = self.formation.host.limits.boot_ms / 1000;
+        log.platform(&format!(
+            "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds} \
+             seconds of launch"
+        ));
+        self.crashed(log);
+        self.exchange.fail(HCode::H20);
     }
 
     fn crashed(&self, log: &DynoLog) {

@@ -88,6 +88,10 @@ limits! {
     list_items = 1_000;
     /// Items in one page when the request does not say (Heroku: 200).
     list_items_default = 200;
+    /// Uploaded sources kept on disk until their URLs expire; beyond this the oldest go first.
+    sources_bytes = 4 * 1024 * MIB;
+    /// Finished builds of one app whose rows and output are kept; older ones are removed.
+    builds_per_app = 500;
     /// How long the URL of an uploaded source works.
     source_ttl_ms = 60 * 60_000;
     /// Blobs held in memory on their way to the store; further uploads wait.

@@ -1,9 +1,18 @@
 //! Rust apps, compiled by the toolchain that this machine has.
 
+use std::path::Path;
+
 use wpaas_builder::Kind;
 use wpaas_slug::World;
 
-use crate::support::{Platform, files, tree};
+use crate::support::{Outcome, Platform, files, tree};
+
+/// Builds with a cache that is kept between runs of the tests: where the standard library comes as source only,
+/// compiling it is most of the work.
+async fn build(platform: &Platform, app: &str, source: &Path) -> Outcome {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rust").join(app);
+    platform.build_with(app, source, |request| request.cache = cache).await
+}
 
 const MANIFEST: &[u8] = b"[package]\nname = \"job\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
 
@@ -17,7 +26,6 @@ async fn path_dependencies_out_of_the_tree_are_refused() {
     assert!(error.to_string().contains("sdk has the path ../sdk"), "{error}");
 }
 
-/// The standard library is compiled first where it comes as source only, so one test does it all.
 #[tokio::test]
 async fn a_crate_is_compiled_and_rebuilt() {
     let platform = Platform::new();
@@ -31,7 +39,7 @@ async fn a_crate_is_compiled_and_rebuilt() {
     };
     let hello = source(b"fn main() { println!(\"hello\"); }\n");
     // A plain program is no web process, but its compilation gets as far as that.
-    let outcome = platform.build("app", hello.path()).await;
+    let outcome = build(&platform, "job", hello.path()).await;
     assert!(outcome.printed("-----> Rust app detected"), "{outcome:#?}");
     if matches!(&outcome.result, Err(error) if error.kind() == Kind::Toolchain) {
         return;
@@ -41,7 +49,7 @@ async fn a_crate_is_compiled_and_rebuilt() {
     assert!(error.to_string().contains("exports wasi:cli/run@0.2"), "{error}");
 
     let broken = source(b"fn main() { nonsense }\n");
-    let outcome = platform.build("app", broken.path()).await;
+    let outcome = build(&platform, "job", broken.path()).await;
     assert!(outcome.printed("cannot find value `nonsense`"), "{outcome:#?}");
     assert!(!outcome.printed("Compiling std"), "the standard library is kept: {outcome:#?}");
     assert_eq!(outcome.error().kind(), Kind::BuildFailed);
@@ -49,9 +57,9 @@ async fn a_crate_is_compiled_and_rebuilt() {
 
 #[tokio::test]
 async fn the_example_serves_http() {
-    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rust-hello");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rust-hello");
     let platform = Platform::new();
-    let outcome = platform.build("rust-hello", &example).await;
+    let outcome = build(&platform, "rust-hello", &example).await;
     if matches!(&outcome.result, Err(error) if error.kind() == Kind::Toolchain) {
         return;
     }
@@ -59,7 +67,7 @@ async fn the_example_serves_http() {
     let web = &built.slug.config.processes["web"];
     assert_eq!((web.world, web.command.as_str()), (World::Http, "rust-hello"));
     assert!(!files(&built.slug).iter().any(|file| file.ends_with(".rs")), "{:?}", built.slug);
-    let again = platform.build("rust-hello", &example).await.built();
+    let again = build(&platform, "rust-hello", &example).await.built();
     assert_eq!(again.slug.digest, built.slug.digest);
     assert_eq!(again.written.new_blobs, 0);
 }

@@ -1,6 +1,7 @@
 //! `wpaas dev`: builds and serves a directory with the production runtime and production limits, and puts
 //! the new code in place before the request that follows a save.
 
+mod dotenv;
 mod project;
 mod terminal;
 mod watch;

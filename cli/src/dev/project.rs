@@ -16,7 +16,7 @@ use wpaas_slug::{
     feed::{AppSpec, Change, NodeLink as _, ReleaseSpec, Scale},
 };
 
-use super::watch::Watch;
+use super::{dotenv, watch::Watch};
 
 /// What a build led to.
 pub(super) enum Outcome {
@@ -147,18 +147,12 @@ impl Project {
     /// Config vars from `.env`.
     fn config(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let path = self.directory.join(".env");
-        let mut config = BTreeMap::new();
-        match dotenvy::from_path_iter(&path) {
-            Ok(pairs) => {
-                for pair in pairs {
-                    let (key, value) =
-                        pair.with_context(|| format!("{} is malformed", path.display()))?;
-                    config.insert(key, value);
-                }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                dotenv::parse(&text).with_context(|| format!("{} is malformed", path.display()))
             }
-            Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).context(path.display().to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error).context(path.display().to_string()),
         }
-        Ok(config)
     }
 }

@@ -25,8 +25,16 @@ use crate::{
 const KEYS: &[Key] = &[Key::text("name", "apps.name"), Key::text("id", "apps.id")];
 
 async fn shown(inner: &Inner, db: &mut AnyConnection, app: &App) -> Result<Value, Error> {
-    let current = releases::current_with_slug(db, app).await?;
-    Ok(serialise::app(inner, app, &current))
+    let current = match releases::current_with_slug(db, app).await {
+        Ok(current) => Some(current),
+        // A damaged app can still be seen and deleted, and does not hide the others.
+        Err(error @ (Error::Corrupt(_) | Error::NotFound(_))) => {
+            tracing::error!(app = app.name, %error, "the app's release cannot be read");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(serialise::app(inner, app, current.as_ref()))
 }
 
 pub(super) async fn list(

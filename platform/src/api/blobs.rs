@@ -23,7 +23,7 @@ pub(super) async fn missing(
     request: Request,
 ) -> Result<Response, Error> {
     // As many digests as a slug has files, which is more than other requests may hold.
-    let body: Missing = read_json(request.into_body(), ctx.limits.manifest_bytes).await?;
+    let body: Missing = read_json(&ctx, request.into_body(), ctx.limits.manifest_bytes).await?;
     if body.digests.len() as u64 > ctx.limits.source_files {
         let limit = ctx.limits.source_files;
         return Err(Error::Invalid(format!("Ask for at most {limit} digests at once.")));

@@ -1,6 +1,6 @@
 //! What handlers read from requests, and how they answer.
 
-use std::{collections::HashMap, future::Future};
+use std::{collections::HashMap, future::Future, time::Duration};
 
 use axum::{
     body::Body,
@@ -134,14 +134,22 @@ impl<T: DeserializeOwned> FromRequest<Ctx> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, ctx: &Ctx) -> Result<Self, Error> {
-        read_json(request.into_body(), ctx.limits.api_body_bytes).await.map(Self)
+        read_json(ctx, request.into_body(), ctx.limits.api_body_bytes).await.map(Self)
     }
 }
 
 /// Reads a JSON body of at most `limit` bytes.
-pub(super) async fn read_json<T: DeserializeOwned>(body: Body, limit: u64) -> Result<T, Error> {
+pub(super) async fn read_json<T: DeserializeOwned>(
+    ctx: &Ctx,
+    body: Body,
+    limit: u64,
+) -> Result<T, Error> {
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let bytes = axum::body::to_bytes(body, size).await.map_err(|_| {
+    let wait = Duration::from_millis(ctx.limits.idle_ms);
+    let bytes = tokio::time::timeout(wait, axum::body::to_bytes(body, size))
+        .await
+        .map_err(|_| Error::BadRequest("The request's body stalled; try again.".into()))?;
+    let bytes = bytes.map_err(|_| {
         Error::TooLarge(format!(
             "The request's body broke off or is over the limit of {limit} bytes."
         ))

@@ -91,15 +91,15 @@ pub(super) fn collaborator(app: &App) -> Value {
     })
 }
 
-/// `current`: the app's release and its slug.
-pub(super) fn app(inner: &Inner, app: &App, current: &(Release, Option<SlugRow>)) -> Value {
-    let (release, slug) = current;
-    let stack = slug.as_ref().and_then(|slug| slug.stack.as_deref()).unwrap_or(stacks::OWN);
+/// `current`: the app's release and its slug, unless they are damaged.
+pub(super) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<SlugRow>)>) -> Value {
+    let slug = current.and_then(|(_, slug)| slug.as_ref());
+    let stack = slug.and_then(|slug| slug.stack.as_deref()).unwrap_or(stacks::OWN);
     json!({
         "acm": false,
         "archived_at": null,
         "build_stack": stack_ref(stack),
-        "buildpack_provided_description": slug.as_ref().and_then(|slug| slug.buildpack.clone()),
+        "buildpack_provided_description": slug.and_then(|slug| slug.buildpack.clone()),
         "created_at": time(&app.created_at),
         "generation": {"id": stable_id("generation", "cedar"), "name": "cedar"},
         "git_url": format!("https://git.{}/{}.git", inner.urls.apps.domain, app.name),
@@ -110,9 +110,9 @@ pub(super) fn app(inner: &Inner, app: &App, current: &(Release, Option<SlugRow>)
         "organization": null,
         "owner": {"email": app.owner_email, "id": app.owner_id},
         "region": {"id": stable_id("region", REGION), "name": REGION},
-        "released_at": time(&release.created_at),
+        "released_at": current.map(|(release, _)| time(&release.created_at)),
         "repo_size": null,
-        "slug_size": slug.as_ref().map(|slug| slug.size),
+        "slug_size": slug.map(|slug| slug.size),
         "space": null,
         "stack": stack_ref(stack),
         "team": null,

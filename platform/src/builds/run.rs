@@ -49,6 +49,10 @@ impl Inner {
             }
             run.output.finish();
             inner.builds.live.remove(run.id);
+            // Removing a source tree takes a while, and nobody waits for it any more.
+            if let Err(error) = tokio::task::spawn_blocking(move || drop(run)).await {
+                tracing::warn!(%error, "a build's scratch directory stays");
+            }
         });
     }
 

@@ -10,6 +10,9 @@ use wpaas_slug::{Digest, feed::Scale};
 use super::{COLUMNS, Entry, Event, GENESIS, ReleaseEvent};
 use crate::{Error, db};
 
+/// Entries in memory at once.
+const PAGE: u64 = 500;
+
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verification {
@@ -36,12 +39,9 @@ pub(crate) async fn verify(db: &mut AnyConnection, app: Uuid) -> Result<Verifica
             .fetch_optional(&mut *db)
             .await?;
     let head = head.ok_or(Error::NotFound("app"))?;
-    let sql = format!("SELECT {COLUMNS} FROM ledger WHERE app_id = $1 ORDER BY seq");
-    let entries: Vec<Entry> =
-        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(app.to_string()).fetch_all(&mut *db).await?;
-    let count = entries.len() as u64;
-    let fault = find_fault(db, app, &head, &entries).await?;
-    Ok(Verification { entries: count, fault })
+    let mut walk = Walk::default();
+    let fault = walk.find_fault(db, app, &head).await?;
+    Ok(Verification { entries: walk.entries, fault })
 }
 
 #[derive(sqlx::FromRow)]
@@ -62,73 +62,103 @@ struct State {
     formation: BTreeMap<String, (Scale, String)>,
 }
 
-async fn find_fault(
-    db: &mut AnyConnection,
-    app: Uuid,
-    head: &Head,
-    entries: &[Entry],
-) -> Result<Option<Fault>, Error> {
-    let mut previous = GENESIS.to_owned();
-    let mut versions = 0;
-    let mut state = State::default();
-    for (expected_seq, entry) in (1_i64..).zip(entries) {
-        let event = match check_link(entry, expected_seq, &previous, &mut versions) {
-            Ok(event) => event,
-            Err(fault) => return Ok(Some(fault)),
-        };
-        if let Event::Release(release) = &event
-            && let Some(reason) = check_release(db, app, release).await?
-        {
-            return Ok(Some(Fault { entry: entry.label(), reason }));
-        }
-        state.add(event, entry.label());
-        previous.clone_from(&entry.hash);
-    }
-    let last = entries.last();
-    let last_seq = last.map_or(0, |entry| entry.seq);
-    if head.head_seq > last_seq {
-        let entry = format!("entry {}", last_seq + 1);
-        let end =
-            last.map_or("nothing is left".into(), |last| format!("the last is {}", last.label()));
-        let reason = format!("it is missing: the app has {} entries, {end}", head.head_seq);
-        return Ok(Some(Fault { entry, reason }));
-    }
-    if head.head_seq < last_seq || head.head_hash != previous {
-        let entry = last.map_or_else(|| "entry 1".into(), Entry::label);
-        let reason = "it is not the one that the app records as its last".into();
-        return Ok(Some(Fault { entry, reason }));
-    }
-    state.compare(db, app, head).await
+/// How far a walk is.
+#[derive(Default)]
+struct Walk {
+    entries: u64,
+    versions: i64,
+    /// The entry before: its place, hash and name.
+    last: Option<(i64, String, String)>,
+    state: State,
 }
 
-/// Checks an entry against its own hash and its place in the chain.
-fn check_link(
-    entry: &Entry,
-    expected_seq: i64,
-    previous: &str,
-    versions: &mut i64,
-) -> Result<Event, Fault> {
-    let fault = |reason: String| Err(Fault { entry: entry.label(), reason });
-    if entry.seq != expected_seq {
-        let reason = format!("it is missing: {} comes in its place", entry.label());
-        return Err(Fault { entry: format!("entry {expected_seq}"), reason });
+impl Walk {
+    async fn find_fault(
+        &mut self,
+        db: &mut AnyConnection,
+        app: Uuid,
+        head: &Head,
+    ) -> Result<Option<Fault>, Error> {
+        loop {
+            let page = page_of(db, app, self.last.as_ref().map(|(seq, ..)| *seq)).await?;
+            if page.is_empty() {
+                break;
+            }
+            for entry in page {
+                self.entries += 1;
+                let event = match self.check_link(&entry) {
+                    Ok(event) => event,
+                    Err(fault) => return Ok(Some(fault)),
+                };
+                if let Event::Release(release) = &event
+                    && let Some(reason) = check_release(db, app, release).await?
+                {
+                    return Ok(Some(Fault { entry: entry.label(), reason }));
+                }
+                self.state.add(event, entry.label());
+                self.last = Some((entry.seq, entry.hash.clone(), entry.label()));
+            }
+        }
+        let (seq, hash, label) = self.last.take().unwrap_or((0, GENESIS.into(), "entry 1".into()));
+        if head.head_seq > seq {
+            let end =
+                if seq == 0 { "nothing is left".into() } else { format!("the last is {label}") };
+            let entry = format!("entry {}", seq + 1);
+            let reason = format!("it is missing: the app has {} entries, {end}", head.head_seq);
+            return Ok(Some(Fault { entry, reason }));
+        }
+        if head.head_seq < seq || head.head_hash != hash {
+            let reason = "it is not the one that the app records as its last".into();
+            return Ok(Some(Fault { entry: label, reason }));
+        }
+        std::mem::take(&mut self.state).compare(db, app, head).await
     }
-    if entry.hash != entry.expected_hash() {
-        return fault("its content does not match its hash: it was changed".into());
+
+    /// Checks an entry against its own hash and its place in the chain.
+    fn check_link(&mut self, entry: &Entry) -> Result<Event, Fault> {
+        let fault = |reason: String| Err(Fault { entry: entry.label(), reason });
+        let (seq, previous) = match &self.last {
+            Some((seq, hash, _)) => (seq + 1, hash.as_str()),
+            None => (1, GENESIS),
+        };
+        if entry.seq != seq {
+            let reason = format!("it is missing: {} comes in its place", entry.label());
+            return Err(Fault { entry: format!("entry {seq}"), reason });
+        }
+        if entry.hash != entry.expected_hash() {
+            return fault("its content does not match its hash: it was changed".into());
+        }
+        if entry.prev_hash != previous {
+            return fault("it does not follow from the entry before it".into());
+        }
+        let event = match entry.event() {
+            Ok(event) => event,
+            Err(error) => return fault(error.to_string()),
+        };
+        let version = matches!(event, Event::Release(_)).then(|| self.versions + 1);
+        if entry.version != version {
+            return fault(format!("its version should be {version:?}"));
+        }
+        self.versions += i64::from(version.is_some());
+        Ok(event)
     }
-    if entry.prev_hash != previous {
-        return fault("it does not follow from the entry before it".into());
-    }
-    let event = match entry.event() {
-        Ok(event) => event,
-        Err(error) => return fault(error.to_string()),
-    };
-    let expected_version = matches!(event, Event::Release(_)).then(|| *versions + 1);
-    if entry.version != expected_version {
-        return fault(format!("its version should be {expected_version:?}"));
-    }
-    *versions += i64::from(expected_version.is_some());
-    Ok(event)
+}
+
+/// The next entries, in order. The first page starts at the very first row, wherever somebody put it.
+async fn page_of(
+    db: &mut AnyConnection,
+    app: Uuid,
+    after: Option<i64>,
+) -> Result<Vec<Entry>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT {PAGE}"
+    );
+    let entries = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(app.to_string())
+        .bind(after.unwrap_or(i64::MIN))
+        .fetch_all(db)
+        .await?;
+    Ok(entries)
 }
 
 /// Checks what a release names outside the ledger; the reason when something is wrong.

@@ -265,3 +265,23 @@ async fn a_data_directory_has_one_user() {
     assert!(error.to_string().contains("another wpaas is using it"), "{error}");
     drop(server);
 }
+
+#[tokio::test]
+async fn old_builds_are_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { builds_per_app: 2, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    api.create("demo").await;
+    for n in 0..5 {
+        api.deploy("demo", &n.to_string()).await;
+    }
+    // The limit is kept when a build starts, so there is one more when it has ended.
+    let builds = api.get("/apps/demo/builds", "[build]").await;
+    assert_eq!(builds.as_array().unwrap().len(), 3);
+    let logs = directory.path().join("data/builds");
+    assert_eq!(std::fs::read_dir(&logs).unwrap().count(), 3);
+    assert_eq!(api.get("/apps/demo/releases", "[release]").await.as_array().unwrap().len(), 6);
+    api.call("DELETE", "/apps/demo", None, (200, "app")).await;
+    assert_eq!(std::fs::read_dir(&logs).unwrap().count(), 0);
+}

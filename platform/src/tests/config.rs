@@ -89,3 +89,19 @@ async fn concurrent_changes_are_serialised() {
         json!({"valid": true, "entries": 33, "error": null})
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_apps_change_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    let api = &server.api;
+    // More than there are connections to the database.
+    let names: Vec<String> = (0..24).map(|n| format!("app-{n}")).collect();
+    join_all(names.iter().map(|name| api.create(name))).await;
+    join_all(names.iter().map(|name| api.set(name, json!({"A": name})))).await;
+    join_all(names.iter().map(|name| api.deploy(name, name))).await;
+    for name in &names {
+        assert_eq!(api.verification(name).await["valid"], true);
+    }
+    assert_eq!(server.platform.snapshot().await.unwrap().apps.len(), 24);
+}

@@ -84,3 +84,37 @@ async fn sources_are_bounded_and_expire() {
     let scratch = directory.path().join("data/scratch");
     assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0, "refused uploads leave nothing");
 }
+
+#[tokio::test]
+async fn sources_together_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { sources_bytes: 100, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    let mut urls = Vec::new();
+    for _ in 0..3 {
+        urls.push(api.upload(&[0; 40]).await);
+    }
+    api.call("POST", "/sources", None, (201, "source")).await;
+    for (url, status) in urls.iter().zip([404, 200, 200]) {
+        let got = api.request("GET", url).send().await.unwrap().status();
+        assert_eq!(got, status, "the oldest went first");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { idle_ms: 50, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    let source = api.call("POST", "/sources", None, (201, "source")).await;
+    let url = source.body["source_blob"]["put_url"].as_str().unwrap();
+    let some = futures::stream::iter([Ok::<_, std::io::Error>("some")]);
+    let body =
+        reqwest::Body::wrap_stream(futures::StreamExt::chain(some, futures::stream::pending()));
+    let reply = api.send(api.request("PUT", url).body(body), (400, "error")).await;
+    assert!(reply.text("message").contains("stalled"));
+    let scratch = directory.path().join("data/scratch");
+    assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+}

@@ -8,7 +8,7 @@ fn pool(max: u32, queue: usize) -> Arc<Pool<&'static str>> {
 
 /// A lease that is to be had at once.
 fn now(pool: &Arc<Pool<&'static str>>) -> Lease<&'static str> {
-    pool.acquire().now_or_never().expect("a free slot").ok().unwrap()
+    pool.acquire(Duration::ZERO).now_or_never().expect("a free slot").ok().unwrap()
 }
 
 #[test]
@@ -42,11 +42,14 @@ async fn waiters_are_served_in_order_and_the_queue_is_bounded() {
     let mut lease = now(&pool);
     let mut waiting = Vec::new();
     for _ in 0..2 {
-        let mut acquire = Box::pin(pool.acquire());
+        let mut acquire = Box::pin(pool.acquire(Duration::ZERO));
         assert!((&mut acquire).now_or_never().is_none());
         waiting.push(acquire);
     }
-    assert_eq!(pool.acquire().now_or_never().unwrap().err(), Some(Refused::QueueFull));
+    assert_eq!(
+        pool.acquire(Duration::ZERO).now_or_never().unwrap().err(),
+        Some(Refused::QueueFull)
+    );
 
     lease.put("one");
     drop(lease);
@@ -55,17 +58,18 @@ async fn waiters_are_served_in_order_and_the_queue_is_bounded() {
     assert_eq!(lease.take(), Some("one"));
     drop(lease);
     let lease = second.await.ok().unwrap();
-    assert_eq!((lease.number(), lease.instance), (1, None));
+    assert_eq!(lease.number(), 1);
+    assert!(lease.instance.is_none());
 }
 
 #[tokio::test]
 async fn clients_that_gave_up_are_skipped_and_take_no_room() {
     let pool = pool(1, 1);
     let mut lease = now(&pool);
-    let mut gone = Box::pin(pool.acquire());
+    let mut gone = Box::pin(pool.acquire(Duration::ZERO));
     assert!((&mut gone).now_or_never().is_none());
     drop(gone);
-    let mut stays = Box::pin(pool.acquire());
+    let mut stays = Box::pin(pool.acquire(Duration::ZERO));
     assert!((&mut stays).now_or_never().is_none(), "the one that gave up is not counted");
     lease.put("one");
     drop(lease);
@@ -76,8 +80,8 @@ async fn clients_that_gave_up_are_skipped_and_take_no_room() {
 async fn a_lease_that_nobody_picked_up_goes_on() {
     let pool = pool(1, 2);
     let mut lease = now(&pool);
-    let mut first = Box::pin(pool.acquire());
-    let mut second = Box::pin(pool.acquire());
+    let mut first = Box::pin(pool.acquire(Duration::ZERO));
+    let mut second = Box::pin(pool.acquire(Duration::ZERO));
     assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
     lease.put("one");
     drop(lease);
@@ -89,11 +93,11 @@ async fn a_lease_that_nobody_picked_up_goes_on() {
 async fn off_refuses_also_those_that_wait() {
     let pool = pool(1, 2);
     let lease = now(&pool);
-    let mut waiting = Box::pin(pool.acquire());
+    let mut waiting = Box::pin(pool.acquire(Duration::ZERO));
     assert!((&mut waiting).now_or_never().is_none());
     pool.rescale(Scale { min: 0, max: 0 });
     assert_eq!(waiting.await.err(), Some(Refused::Off));
-    assert_eq!(pool.acquire().await.err(), Some(Refused::Off));
+    assert_eq!(pool.acquire(Duration::ZERO).await.err(), Some(Refused::Off));
     drop(lease);
     assert!(pool.dynos().is_empty());
 }
@@ -117,7 +121,7 @@ fn fewer_slots_end_idle_instances_and_those_that_come_back() {
 async fn a_retired_pool_serves_who_waits_and_keeps_nothing() {
     let pool = pool(1, 2);
     let mut lease = now(&pool);
-    let mut waiting = Box::pin(pool.acquire());
+    let mut waiting = Box::pin(pool.acquire(Duration::ZERO));
     assert!((&mut waiting).now_or_never().is_none());
     pool.retire();
     lease.put("one");
@@ -195,4 +199,41 @@ fn restart_ends_idle_instances_and_marks_busy_ones() {
     lease.put("fresh");
     drop(lease);
     assert_eq!(now(&pool).take(), Some("fresh"));
+}
+
+#[test]
+fn what_crashed_is_started_by_requests_only() {
+    let pool = pool(2, 1);
+    pool.rescale(Scale { min: 1, max: 2 });
+    let lease = pool.acquire_for_minimum().unwrap();
+    lease.mark_crashed();
+    drop(lease);
+    assert!(pool.acquire_for_minimum().is_none());
+    drop(now(&pool));
+    assert!(pool.acquire_for_minimum().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_starting_takes_long_a_busy_instance_is_waited_for() {
+    let pool = pool(2, 10);
+    let patience = Duration::from_millis(20);
+    let mut first = pool.acquire(patience).now_or_never().unwrap().ok().unwrap();
+    let mut waiting = Box::pin(pool.acquire(patience));
+    assert!((&mut waiting).now_or_never().is_none());
+    first.put("one");
+    drop(first);
+    let first = waiting.await.ok().unwrap();
+    assert_eq!(first.instance, Some("one"));
+
+    let before = Instant::now();
+    let second = pool.acquire(patience).await.ok().unwrap();
+    assert_eq!(second.number(), 2);
+    assert!(second.instance.is_none());
+    assert!(before.elapsed() >= patience);
+    let mut waiting = Box::pin(pool.acquire(patience));
+    assert!((&mut waiting).now_or_never().is_none());
+    tokio::time::advance(patience * 2).await;
+    assert!((&mut waiting).now_or_never().is_none(), "no third slot");
+    drop(first);
+    assert_eq!(waiting.await.ok().unwrap().number(), 1);
 }

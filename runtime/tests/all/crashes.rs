@@ -67,6 +67,7 @@ async fn on_a_stack_the_first_request_boots_the_app() {
     host.get("/trap").await.is_page("H10");
     host.log.line("heroku[web.1]: State changed from starting to crashed").await;
     host.get("/spin").await.is_page("H20");
+    host.log.line("heroku[web.1]: Error R10 (Boot timeout) -> Web process failed to bind").await;
     assert_eq!(host.get("/slow?ms=400").await.ok(), "slow", "booting has more time");
     host.get("/slow?ms=400").await.is_page("H12");
 }

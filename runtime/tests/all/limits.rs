@@ -105,11 +105,17 @@ async fn idle_instances_end() {
     let host = host(|limits| limits.instance_idle_ms = 100).await;
     let app = host.deploy("app", "attack").await;
     host.get("/write-tmp").await.ok();
-    let tmp = host.directory.path().join("cache/tmp");
+    let written = || {
+        let nodes = std::fs::read_dir(host.directory.path().join("cache/tmp")).unwrap();
+        let nodes = nodes.map(|node| node.unwrap().path()).filter(|path| path.is_dir());
+        let dynos = nodes.flat_map(|node| std::fs::read_dir(node).unwrap());
+        dynos.filter(|dyno| dyno.as_ref().unwrap().path().join("attack").exists()).count()
+    };
+    assert_eq!(written(), 1);
     host.dyno_is(&app, DynoState::Idle).await;
     soon(async {
-        while std::fs::read_dir(&tmp).unwrap().next().is_some() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        while written() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     })
     .await;
