@@ -42,6 +42,8 @@ pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error>
 
     output.step("Building on the wpaas stack");
     inner.tools.sandbox.announce(&output).await;
+    // An earlier build's bundles, if this tree is built again.
+    crate::files::remove(&dir.join(slug::BUNDLES))?;
     let (tree, table) = (dir.clone(), limits.clone());
     blocking(move || source::apply_slugignore(&tree, &table)).await?;
     let procfile = read_procfile(&dir)?;
@@ -93,7 +95,7 @@ pub(crate) fn read_procfile(dir: &Path) -> Result<Option<Commands>, Error> {
 /// The buildpack that takes the app.
 async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpack>, Error> {
     if let Some(url) = url.filter(|url| !url.is_empty()) {
-        let external = External::open(url, &build.cache.join("buildpack"), &build.tools.sandbox)?;
+        let external = External::open(url, &build.cache.join("buildpack"), build.tools)?;
         external.detect(build).await?;
         return Ok(Box::new(external));
     }

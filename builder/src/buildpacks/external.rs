@@ -11,23 +11,18 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use wpaas_slug::{Limits, pack};
 
-use super::{Build, Buildpack, Commands, Compiled, component};
+use super::{Build, Buildpack, Commands, Compiled, Tools, component};
 use crate::{
     Error,
     error::io_at,
     files,
     output::Output,
     pipeline::read_procfile,
-    sandbox::{Command, Sandbox, check},
+    sandbox::{Command, check},
 };
 
 /// `bin/detect`'s and `bin/release`'s output.
 const PRINTED_BYTES: usize = 64 * 1024;
-/// A buildpack's files; Heroku's own have some dozens of megabytes.
-const BUILDPACK_BYTES: u64 = 512 * 1024 * 1024;
-/// A buildpack's files, counted.
-const BUILDPACK_FILES: u64 = 20_000;
-
 /// The buildpack of `BUILDPACK_URL`.
 #[derive(Debug)]
 pub(crate) struct External {
@@ -43,8 +38,8 @@ struct ReleaseInfo {
 }
 
 impl External {
-    /// Opens a directory, or unpacks a tarball into `unpacked`.
-    pub(crate) fn open(url: &str, unpacked: &Path, sandbox: &Sandbox) -> Result<Self, Error> {
+    /// Opens a directory, or unpacks a tarball, which may hold as much as an app, into `unpacked`.
+    pub(crate) fn open(url: &str, unpacked: &Path, tools: &Tools) -> Result<Self, Error> {
         let refused = |reason: String| Error::Buildpack { url: url.to_owned(), reason };
         let expected = "expected a local directory or a .tgz or .tar.gz file";
         let path = url.strip_prefix("file://").unwrap_or(url);
@@ -58,7 +53,7 @@ impl External {
         let Ok(path) = path.canonicalize() else {
             return Err(refused(format!("{expected}; there is nothing at that path")));
         };
-        if sandbox.hides(&path) {
+        if tools.sandbox.hides(&path) {
             return Err(refused("it lies where the platform keeps its data".into()));
         }
         let dir = if path.is_dir() {
@@ -66,7 +61,10 @@ impl External {
         } else if [".tgz", ".tar.gz"].iter().any(|end| url.ends_with(end)) {
             files::fresh_dir(unpacked)?;
             let archive = fs::File::open(&path).map_err(io_at(&path))?;
-            let bounds = pack::Bounds { bytes: BUILDPACK_BYTES, entries: BUILDPACK_FILES };
+            let bounds = pack::Bounds {
+                bytes: tools.limits.source_bytes,
+                entries: tools.limits.source_files,
+            };
             pack::unpack(archive, unpacked, bounds).map_err(|error| refused(error.to_string()))?;
             only_directory(unpacked).unwrap_or_else(|| unpacked.to_owned())
         } else {

@@ -8,12 +8,17 @@ async fn a_prebuilt_component_becomes_a_slug() {
     let platform = Platform::new();
     let wasm = http_component();
     let app = tree(&[
+        (".wpaas/web.cjs", b"an earlier build's"),
         ("Procfile", b"web: ./bin/app.wasm --verbose 'a b'\n"),
         ("bin/app.wasm", &wasm),
         ("public/index.html", b"hello"),
         (".env", b"SECRET=1"),
+        ("node_modules/x/index.js", b"x"),
     ]);
-    let outcome = platform.build("app", app.path()).await;
+    // In place, as `wpaas dev` builds the same tree again and again.
+    let outcome = platform
+        .build_with("app", app.path(), |request| request.source = app.path().to_owned())
+        .await;
     let expected = [
         "-----> Building on the wpaas stack",
         "-----> Component app detected",

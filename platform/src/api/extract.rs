@@ -162,3 +162,42 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         _ => Error::BadRequest(format!("The request's body is not valid JSON: {error}.")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_goes_on_when_its_client_goes_away() {
+        let ((go, gone), (done, is_done)) = (oneshot::channel::<()>(), oneshot::channel());
+        let mut change = Box::pin(to_the_end(async move {
+            gone.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        }));
+        assert!(futures::poll!(&mut change).is_pending());
+        drop(change);
+        go.send(()).unwrap();
+        is_done.await.unwrap();
+    }
+
+    #[test]
+    fn tokens_are_read_from_bearer_and_basic() {
+        for (text, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("Basic OmFiYw==", Some("abc")),
+            ("Basic dXNlckBhLmI6YTpiYw==", Some("a:bc")),
+            ("Bearer ", None),
+            ("Basic abc", None),
+            ("Digest abc", None),
+            ("abc", None),
+        ] {
+            let value = HeaderValue::from_str(text).unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            assert_eq!(token(&headers).as_deref(), expected, "{text}");
+        }
+    }
+}

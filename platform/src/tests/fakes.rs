@@ -24,10 +24,6 @@ pub(crate) struct FakeNode {
     pub(crate) restarts: Mutex<Vec<(Uuid, Option<String>)>>,
     pub(crate) refuse_prepare: Mutex<bool>,
     pub(crate) refuse_apply: Mutex<bool>,
-    /// Held for writing, it keeps changes from being applied.
-    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
-    /// Changes that wait at the gate.
-    pub(crate) waiting: tokio::sync::watch::Sender<usize>,
 }
 
 impl FakeNode {
@@ -77,9 +73,6 @@ impl NodeLink for FakeNode {
     async fn apply(&self, change: Change) -> Result<(), ApplyError> {
         // A real node takes its time, which is when others could overtake.
         tokio::task::yield_now().await;
-        self.waiting.send_modify(|waiting| *waiting += 1);
-        let _gate = self.gate.read().await;
-        self.waiting.send_modify(|waiting| *waiting -= 1);
         if *self.refuse_apply.lock() {
             return Err(refused());
         }

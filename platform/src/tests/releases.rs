@@ -149,26 +149,3 @@ async fn a_tampered_release_is_not_served_and_does_not_stop_the_others() {
     }
     assert!(server.node.apps().is_empty());
 }
-
-#[tokio::test]
-async fn a_change_reaches_the_node_when_its_client_goes_away() {
-    let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path()).await;
-    let api = &server.api;
-    let id = api.create("demo").await;
-    api.deploy("demo", "one").await;
-    let gate = server.node.gate.clone();
-    let held = gate.write().await;
-    {
-        let mut change = Box::pin(api.set("demo", json!({"A": "1"})));
-        // The change is committed and on its way to the node when the client hangs up.
-        let mut committed = server.node.waiting.subscribe();
-        tokio::select! {
-            _ = &mut change => panic!("the node still holds it"),
-            waiting = committed.wait_for(|waiting| *waiting > 0) => drop(waiting.unwrap()),
-        }
-    }
-    drop(held);
-    api.set("demo", json!({"B": "1"})).await;
-    assert_eq!(server.node.versions(id), [2, 3, 4]);
-}

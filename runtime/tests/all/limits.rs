@@ -129,13 +129,8 @@ async fn work_after_the_response_is_allowed_for_a_while() {
     for how in ["ms=60000", "spin=1"] {
         let before = host.log.lines().len();
         assert_eq!(host.get(&format!("/after?{how}")).await.ok(), "answered");
-        soon(async {
-            let stopped = "heroku[web.1]: Stopping dyno: it went on for more than";
-            while !host.log.lines()[before..].iter().any(|line| line.contains(stopped)) {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-        })
-        .await;
+        let stopped = "heroku[web.1]: Stopping dyno: it went on for more than";
+        host.log.line_from(before, stopped).await;
     }
 }
 

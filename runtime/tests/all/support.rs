@@ -72,10 +72,16 @@ impl Log {
 
     /// The first line that contains `text`, which must come.
     pub async fn line(&self, text: &str) -> String {
+        self.line_from(0, text).await
+    }
+
+    /// The same, without the first `from` lines.
+    pub async fn line_from(&self, from: usize, text: &str) -> String {
         let wait = async {
             loop {
                 let added = self.added.notified();
-                if let Some(line) = self.lines().into_iter().find(|line| line.contains(text)) {
+                let found = |line: &String| line.contains(text);
+                if let Some(line) = self.lines().into_iter().skip(from).find(found) {
                     return line;
                 }
                 added.await;
@@ -83,7 +89,7 @@ impl Log {
         };
         match tokio::time::timeout(PATIENCE, wait).await {
             Ok(line) => line,
-            Err(_) => panic!("no line with {text:?} in {:#?}", self.lines()),
+            Err(_) => panic!("no line with {text:?} after {from} in {:#?}", self.lines()),
         }
     }
 }
