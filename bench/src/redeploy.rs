@@ -123,7 +123,7 @@ async fn dev(client: &reqwest::Client, rounds: u32) -> anyhow::Result<Vec<Durati
     let app = App::new()?;
     let directory = app.path().to_str().context("path")?;
     let server = Running::start(&["dev", directory, "--port", "0"], "Serving ").await?;
-    let url = format!("{}/", server.word_after(" on ")?);
+    let url = format!("http://{}/", server.word_after(" on http://")?);
     saves(client, &app, &url, rounds).await
 }
 

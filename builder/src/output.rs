@@ -66,6 +66,8 @@ impl Output {
             (left > 0).then(|| left.saturating_sub(cost))
         });
         match taken {
+            // Heroku's buildpacks write this layout themselves.
+            Ok(left) if left >= cost && is_laid_out(text) => self.line(text),
             Ok(left) if left >= cost => self.detail(text),
             Ok(_) => self.warning(
                 "Output limit reached: the build goes on, what it prints is no longer shown",
@@ -73,6 +75,11 @@ impl Output {
             Err(_) => {}
         }
     }
+}
+
+/// Whether a line already has the layout of a build's output.
+fn is_laid_out(text: &str) -> bool {
+    ["-----> ", "       ", " !     "].iter().any(|start| text.starts_with(start))
 }
 
 /// Cuts a program's output into lines of at most `max` bytes.
@@ -131,6 +138,16 @@ mod tests {
         output.warning("careful");
         let expected =
             ["-----> Node.js app detected", "       added 65 packages in 2s", " !     careful"];
+        assert_eq!(*lines.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_buildpacks_own_layout_is_kept() {
+        let (output, lines) = collector();
+        for text in ["-----> Compiling", "       indented", " !     careful", "plain"] {
+            output.program(text);
+        }
+        let expected = ["-----> Compiling", "       indented", " !     careful", "       plain"];
         assert_eq!(*lines.lock().unwrap(), expected);
     }
 

@@ -5,11 +5,13 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::sync::CancellationToken;
 use wpaas_builder::Builder;
 use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node};
@@ -90,6 +92,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         limits: limits.clone(),
         hidden: vec![data.clone(), dirs::config()?],
     })?;
+    let drain = Limits::ms(limits.drain_ms);
     let http_address = http.local_addr()?;
     let platform = Platform::open(wpaas_platform::Options {
         data_dir: data.clone(),
@@ -117,44 +120,46 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     eprintln!("  data   {}", data.display());
     eprintln!("Deploy from another terminal with `wpaas deploy`; stop with Ctrl-C.");
 
-    serve_until_signal(node, http, api, platform.router()).await
+    serve_until_signal(node, platform, http, api, drain).await
 }
 
 /// Serves both listeners; on a signal both stop accepting and finish what is in flight.
 async fn serve_until_signal(
     node: Node,
+    platform: Platform,
     http: TcpListener,
     api: TcpListener,
-    routes: axum::Router,
+    drain: Duration,
 ) -> anyhow::Result<()> {
-    let (stop, stopped) = watch::channel(false);
-    let stopping = |mut stopped: watch::Receiver<bool>| async move {
-        // An error means that the sender is gone, which is a reason to stop as well.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
+    let stop = CancellationToken::new();
     let apps = tokio::spawn({
-        let stopping = stopping(stopped.clone());
+        let stopping = stop.clone().cancelled_owned();
         async move { node.serve(http, stopping).await }
     });
-    // Log tails and build output never end by themselves, so the API does not wait for its connections.
-    let api = tokio::spawn(async move {
-        tokio::select! {
-            result = async { axum::serve(api, routes).await } => result,
-            () = stopping(stopped) => Ok(()),
-        }
+    let api = tokio::spawn({
+        let stopping = stop.clone().cancelled_owned();
+        let serving = axum::serve(api, platform.router()).with_graceful_shutdown(stopping);
+        async move { serving.await }
     });
     wait_for_signal().await?;
     eprintln!("Stopping: requests in flight may finish (once more to stop at once)");
-    stop.send_replace(true);
-    tokio::select! {
-        results = async { tokio::try_join!(apps, api) } => {
-            let (apps, api) = results.context("server task")?;
-            apps?;
-            api?;
+    stop.cancel();
+    // Log tails and the output of builds never end by themselves.
+    platform.begin_shutdown();
+    let finished = async {
+        let (apps, api) = tokio::join!(apps, tokio::time::timeout(drain, api));
+        apps.context("the task that serves apps")??;
+        // A client that holds its connection longer than that is left behind.
+        if let Ok(api) = api {
+            api.context("the task that serves the API")??;
         }
-        result = wait_for_signal() => result?,
+        platform.shutdown().await;
+        Ok(())
+    };
+    tokio::select! {
+        result = finished => result,
+        result = wait_for_signal() => result,
     }
-    Ok(())
 }
 
 /// Resolves at SIGINT or SIGTERM.
@@ -206,16 +211,21 @@ fn private_directory(directory: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The owner, created at the first start. The token is kept so that the command line finds it again after
-/// the API moved to another address.
+/// the API moved to another address; if its file is gone (or the first start was cut short), there is a new one.
 async fn owner(platform: &Platform, data: &Path) -> anyhow::Result<Owner> {
     let path = data.join("owner.json");
-    if let Some(created) = platform.bootstrap().await? {
-        let owner = Owner { email: created.email, token: created.token };
+    let issued = match platform.bootstrap().await? {
+        Some(created) => Some(created),
+        None if path.exists() => None,
+        None => platform.issue_token().await?,
+    };
+    if let Some(issued) = issued {
+        let owner = Owner { email: issued.email, token: issued.token };
         credentials::write_private(&path, &serde_json::to_vec_pretty(&owner)?)?;
         return Ok(owner);
     }
-    let text = std::fs::read(&path).with_context(|| {
-        format!("{} is missing: restore it from a backup of the data directory", path.display())
-    })?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
+    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| {
+        format!("{} is damaged; remove it, and the next start makes another token", path.display())
+    })
 }

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use async_trait::async_trait;
@@ -23,11 +24,16 @@ use crate::{
 
 /// `bin/detect`'s and `bin/release`'s output.
 const PRINTED_BYTES: usize = 64 * 1024;
+/// What is taken of the name that `bin/detect` prints.
+const NAME_CHARACTERS: usize = 60;
+
 /// The buildpack of `BUILDPACK_URL`.
 #[derive(Debug)]
 pub(crate) struct External {
     url: String,
     dir: PathBuf,
+    /// What `bin/detect` printed: the buildpack's own name.
+    name: OnceLock<String>,
 }
 
 /// What `bin/release` prints, as far as it matters here.
@@ -75,7 +81,7 @@ impl External {
                 return Err(refused(format!("it has no {program}")));
             }
         }
-        Ok(Self { url: url.to_owned(), dir })
+        Ok(Self { url: url.to_owned(), dir, name: OnceLock::new() })
     }
 
     fn program(&self, build: &Build<'_>, name: &str) -> Command {
@@ -119,9 +125,11 @@ fn only_directory(dir: &Path) -> Option<PathBuf> {
 #[async_trait]
 impl Buildpack for External {
     fn name(&self) -> String {
-        let path = Path::new(self.url.trim_end_matches('/'));
-        path.file_name()
-            .map_or_else(|| self.url.clone(), |name| name.to_string_lossy().into_owned())
+        self.name.get().cloned().unwrap_or_else(|| {
+            let path = Path::new(self.url.trim_end_matches('/'));
+            path.file_name()
+                .map_or_else(|| self.url.clone(), |name| name.to_string_lossy().into_owned())
+        })
     }
 
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
@@ -131,13 +139,18 @@ impl Buildpack for External {
             .sandbox
             .capture(command, build.workspace, build.deadline, &Output::silent(), PRINTED_BYTES)
             .await?;
+        let said = String::from_utf8_lossy(&captured.stdout);
         if !captured.status.success() {
-            let said = String::from_utf8_lossy(&captured.stdout);
             let said: String = said.trim().chars().take(200).collect();
             return Err(Error::Buildpack {
                 url: self.url.clone(),
                 reason: format!("its bin/detect does not take this app ({said})"),
             });
+        }
+        // Heroku's contract: detect prints what the app is, "Ruby".
+        let name = said.lines().next().unwrap_or_default().trim();
+        if !name.is_empty() {
+            self.name.get_or_init(|| name.chars().take(NAME_CHARACTERS).collect());
         }
         Ok(true)
     }

@@ -72,7 +72,7 @@ async fn a_tarball_is_a_buildpack_and_the_procfile_goes_first() {
 
     let outcome = build(&platform, tarball.to_str().unwrap(), app.path()).await;
     assert!(outcome.printed("Procfile declares types -> web"), "{outcome:#?}");
-    assert!(outcome.printed("-----> conf.tgz app detected"), "{outcome:#?}");
+    assert!(outcome.printed("-----> Conf app detected"), "{outcome:#?}");
     let built = outcome.built();
     assert_eq!(built.slug.config.processes["web"].args, ["out/app.wasm", "--mine"]);
 }

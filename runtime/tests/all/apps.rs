@@ -57,7 +57,7 @@ async fn apps_that_cannot_serve_say_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dynos_are_shown_as_they_are() {
     let host = host(|_| {}).await;
-    let mut app = host.deploy("app", "attack").await;
+    let mut app = host.deploy_alone().await;
     let states = || {
         let dynos = host.node.dynos(app.id).into_iter();
         dynos.map(|dyno| (dyno.name, dyno.state)).collect::<Vec<_>>()
@@ -75,7 +75,7 @@ async fn dynos_are_shown_as_they_are() {
     host.log.line("code=H13").await;
     assert_eq!(states(), only(DynoState::Crashed));
     let first = host.get("/instance").await.ok();
-    assert_eq!(states(), only(DynoState::Up));
+    host.dyno_is(&app, DynoState::Up).await;
     host.node.restart(app.id, Some("web.1".into())).await;
     assert_ne!(host.get("/instance").await.ok(), first);
 

@@ -8,7 +8,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use wpaas_slug::feed::{DynoState, Scale};
+use wpaas_slug::feed::DynoState;
 
 use crate::support::{attacked, host, soon};
 
@@ -43,10 +43,7 @@ async fn header_sections_are_bounded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_frees_the_dyno() {
-    let host = host(|_| {}).await;
-    let mut app = host.deploy("app", "attack").await;
-    app.formation.insert("web".into(), Scale { min: 0, max: 1 });
-    host.apply(&app).await;
+    let host = attacked(|_| {}).await;
     let stream = TcpStream::connect(host.address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();

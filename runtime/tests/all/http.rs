@@ -10,9 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use wpaas_slug::feed::Scale;
-
-use crate::support::{Client, attacked, host, soon};
+use crate::support::{Client, attacked, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_reach_the_guest_with_what_the_router_adds() {
@@ -46,10 +44,7 @@ async fn requests_reach_the_guest_with_what_the_router_adds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statuses_headers_and_head() {
-    let host = host(|_| {}).await;
-    let mut app = host.deploy("app", "attack").await;
-    app.formation.insert("web".into(), Scale { min: 0, max: 1 });
-    host.apply(&app).await;
+    let host = attacked(|_| {}).await;
     let mut client = soon(Client::connect(host.address)).await;
     let request = |method: &str, path: &str| {
         let request = Request::builder().method(method).uri(path).header("host", "app.localhost");

@@ -1,7 +1,7 @@
 //! Every limit that a guest or a client can run into.
 
 use tokio::io::AsyncWriteExt;
-use wpaas_slug::feed::{DynoState, Scale};
+use wpaas_slug::feed::DynoState;
 
 use crate::support::{attacked, host, soon};
 
@@ -17,7 +17,8 @@ async fn a_late_first_byte_is_h12() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn spinning_guests_do_not_stop_others() {
-    let host = attacked(|limits| limits.first_byte_ms = 3_000).await;
+    let host = host(|limits| limits.first_byte_ms = 3_000).await;
+    host.deploy("app", "attack").await;
     host.deploy("other", "attack").await;
     let spinning = (0..4).map(|_| host.get("/spin"));
     let spinning = futures::future::join_all(spinning);
@@ -65,9 +66,7 @@ async fn instances_are_reused_up_to_their_number_of_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_h11() {
     let host = host(|limits| limits.queued_requests = 0).await;
-    let mut app = host.deploy("app", "attack").await;
-    app.formation.insert("web".into(), Scale { min: 0, max: 1 });
-    host.apply(&app).await;
+    let app = host.deploy_alone().await;
     let slow = host.get("/sse?n=2&ms=60000");
     let refused = async {
         host.dyno_is(&app, DynoState::Up).await;
@@ -82,10 +81,7 @@ async fn a_full_queue_is_h11() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_wait_for_the_only_dyno() {
-    let host = host(|_| {}).await;
-    let mut app = host.deploy("app", "attack").await;
-    app.formation.insert("web".into(), Scale { min: 0, max: 1 });
-    host.apply(&app).await;
+    let host = attacked(|_| {}).await;
     let replies = futures::future::join_all((0..10).map(|_| host.get("/slow?ms=10"))).await;
     assert!(replies.iter().all(|reply| reply.ok() == "slow"));
     assert_eq!(host.get("/count").await.ok(), "11");
@@ -103,7 +99,7 @@ async fn a_full_node_takes_places_from_idle_dynos() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_instances_end() {
     let host = host(|limits| limits.instance_idle_ms = 100).await;
-    let app = host.deploy("app", "attack").await;
+    let app = host.deploy_alone().await;
     host.get("/write-tmp").await.ok();
     let written = || {
         let nodes = std::fs::read_dir(host.directory.path().join("cache/tmp")).unwrap();

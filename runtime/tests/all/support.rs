@@ -165,10 +165,11 @@ pub async fn host_in(
     Host { node, log, store, address, directory, shutdown: Some(shutdown), server }
 }
 
-/// A node with the app `app` made of the attack guest.
+/// A node with the app `app` made of the attack guest, with one dyno: of several, the next request may get
+/// another one while the first is still returning from its call.
 pub async fn attacked(change: impl FnOnce(&mut Limits)) -> Host {
     let host = host(change).await;
-    host.deploy("app", "attack").await;
+    host.deploy_alone().await;
     host
 }
 
@@ -230,6 +231,15 @@ pub fn configure(app: &mut AppSpec, vars: &[(&str, &str)]) {
 impl Host {
     pub async fn deploy(&self, name: &str, guest_name: &str) -> AppSpec {
         self.deploy_files(name, guest_name, &[]).await
+    }
+
+    /// The app `app` made of the attack guest, with one dyno.
+    pub async fn deploy_alone(&self) -> AppSpec {
+        let slug = slug(&self.store, guest("attack"), &[], false).await;
+        let mut app = app("app", Some(slug));
+        app.formation.insert("web".into(), Scale { min: 0, max: 1 });
+        self.apply(&app).await;
+        app
     }
 
     pub async fn deploy_files(
