@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::{
@@ -60,11 +61,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     for (name, samples) in &steps {
         let median = report::median_ms(samples);
         named += median;
-        let _ = writeln!(text, "| {name} | {median:.0} |");
+        let _ = writeln!(text, "| {name} | {median:.1} |");
     }
     let rest = report::median_ms(&deploy) - named;
     let _ =
-        writeln!(text, "| the rest: start of the command, requests, first answer | {rest:.0} |");
+        writeln!(text, "| the rest: start of the command, requests, first answer | {rest:.1} |");
     println!("{text}");
     report::keep("redeploy", &text)?;
     ensure!(report::median_ms(&deploy) < 2_000.0, "`wpaas deploy` missed its target");
@@ -103,20 +104,43 @@ async fn deploy(client: &reqwest::Client, rounds: u32) -> anyhow::Result<(Vec<Du
             continue;
         }
         samples.push(started.elapsed());
-        let deployed: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-        for step in deployed.get("steps").and_then(|steps| steps.as_array()).into_iter().flatten() {
-            let name = step.get("name").and_then(|name| name.as_str()).context("step's name")?;
-            let ms = step.get("ms").and_then(serde_json::Value::as_f64).context("step's ms")?;
-            if !steps.contains_key(name) {
-                order.push(name.to_owned());
+        let deployed: Value = serde_json::from_slice(&output.stdout)?;
+        for (name, sample) in named_steps(&deployed)? {
+            if !steps.contains_key(&name) {
+                order.push(name.clone());
             }
-            let sample = Duration::from_secs_f64(ms / 1e3);
-            steps.entry(name.to_owned()).or_default().push(sample);
+            steps.entry(name).or_default().push(sample);
         }
     }
     let steps =
         order.into_iter().map(|name| (name.clone(), steps.remove(&name).unwrap_or_default()));
     Ok((samples, steps.collect()))
+}
+
+/// The steps of one deploy. A step that has steps of its own (the platform's build) is replaced by them and
+/// by what they leave unexplained.
+fn named_steps(deployed: &Value) -> anyhow::Result<Vec<(String, Duration)>> {
+    let of = |value: &Value| -> anyhow::Result<Vec<(String, f64)>> {
+        let steps = value.get("steps").and_then(Value::as_array).into_iter().flatten();
+        let read = |step: &Value| {
+            let name = step.get("name").and_then(Value::as_str)?;
+            Some((name.to_owned(), step.get("ms").and_then(Value::as_f64)?))
+        };
+        steps.map(|step| read(step).context("a step without name or ms")).collect()
+    };
+    let mut named = Vec::new();
+    let outer = deployed.get("steps").and_then(Value::as_array).into_iter().flatten();
+    for ((name, ms), step) in of(deployed)?.into_iter().zip(outer) {
+        let inner = of(step)?;
+        if inner.is_empty() {
+            named.push((name, ms));
+            continue;
+        }
+        let explained: f64 = inner.iter().map(|(_, ms)| ms).sum();
+        named.extend(inner.into_iter().map(|(inner, ms)| (format!("{name}: {inner}"), ms)));
+        named.push((format!("{name}: the rest"), (ms - explained).max(0.0)));
+    }
+    Ok(named.into_iter().map(|(name, ms)| (name, Duration::from_secs_f64(ms / 1e3))).collect())
 }
 
 async fn dev(client: &reqwest::Client, rounds: u32) -> anyhow::Result<Vec<Duration>> {

@@ -163,7 +163,13 @@ async fn names_tokens_and_servers() {
 
     let again = server.data();
     let arguments = [
-        "serve", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0", "--data", again.to_str().unwrap(),
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--api",
+        "127.0.0.1:0",
+        "--data",
+        again.to_str().unwrap(),
     ];
     run_alone(home.path(), &arguments).await.fails(1, "another wpaas");
 }

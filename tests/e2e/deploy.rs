@@ -111,7 +111,10 @@ async fn an_external_buildpack_builds_its_own_way() {
             "bin/compile",
             "#!/bin/sh\nset -e\necho '-----> Copying a component'\ncp \"$(dirname \"$0\")/../app.wasm\" \"$1/out.wasm\"\n",
         ),
-        ("bin/release", "#!/bin/sh\nprintf -- '---\\ndefault_process_types:\\n  web: out.wasm\\n'\n"),
+        (
+            "bin/release",
+            "#!/bin/sh\nprintf -- '---\\ndefault_process_types:\\n  web: out.wasm\\n'\n",
+        ),
     ]);
     for script in ["detect", "compile", "release"] {
         use std::os::unix::fs::PermissionsExt as _;

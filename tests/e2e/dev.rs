@@ -20,11 +20,12 @@ struct Dev {
 impl Dev {
     async fn start(project: &Project) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut child = dev_command(home.path(), &[project.path().to_str().unwrap(), "--port", "0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            dev_command(home.path(), &[project.path().to_str().unwrap(), "--port", "0"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
         let serving = async {
             let mut all = String::new();

@@ -59,7 +59,13 @@ async fn fifty_changes_under_load_fail_no_request() {
     stop.store(true, Ordering::Relaxed);
     let results = load.await.unwrap();
     let failed: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), results.len(), failed.first());
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed: {:?}",
+        failed.len(),
+        results.len(),
+        failed.first()
+    );
     assert_eq!(results.len() as u64, sent.load(Ordering::Relaxed));
     assert!(results.len() as u64 > RATE, "the load ran: {}", results.len());
 }

@@ -10,7 +10,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -21,6 +21,11 @@ use wpaas_slug::{Limits, Store};
 use crate::{dirs, serve};
 use project::Project;
 use watch::Watch;
+
+/// No event for this long means that a save is complete.
+const QUIET: Duration = Duration::from_millis(5);
+/// A build starts at the latest this long after the first event, however long the writing goes on.
+const LONGEST_SAVE: Duration = Duration::from_millis(100);
 
 /// Arguments of `wpaas dev`.
 #[derive(Debug, clap::Args)]
@@ -85,8 +90,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .gate(Arc::new(Freshness { watch: Arc::clone(&watch), built }))
         .single_app(true)
         .build()?;
-    let mut project = Project::open(&args.dir, &cache, store, limits, node.clone(), Arc::clone(&watch))
-        .with_context(|| format!("cannot serve {}", args.dir.display()))?;
+    let mut project =
+        Project::open(&args.dir, &cache, store, limits, node.clone(), Arc::clone(&watch))
+            .with_context(|| format!("cannot serve {}", args.dir.display()))?;
 
     let mut changes = watch.changes();
     let (seen, first) = build(&mut project, &mut changes).await;
@@ -99,6 +105,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let rebuild = async {
         while changes.changed().await.is_ok() {
             let started = Instant::now();
+            quiet(&mut changes).await;
             let (seen, result) = build(&mut project, &mut changes).await;
             let error = match result {
                 Ok(project::Outcome::Unchanged) => None,
@@ -123,6 +130,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     tokio::select! {
         served = node.serve(listener, stop) => Ok(served?),
         () = rebuild => Ok(()),
+    }
+}
+
+/// Waits until a save is complete: an editor empties, writes, renames and removes within a few milliseconds,
+/// and a build of the half of it would be done in vain.
+async fn quiet(changes: &mut latest::Receiver<u64>) {
+    let latest = Instant::now() + LONGEST_SAVE;
+    while Instant::now() < latest {
+        match tokio::time::timeout(QUIET, changes.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
     }
 }
 

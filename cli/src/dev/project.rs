@@ -36,6 +36,8 @@ pub(super) struct Project {
     watch: Arc<Watch>,
     id: Uuid,
     current: Option<ReleaseSpec>,
+    /// Whether what is in the copy has been built, and with which config vars.
+    built: Option<BTreeMap<String, String>>,
 }
 
 impl Project {
@@ -71,6 +73,7 @@ impl Project {
             watch,
             id: Uuid::new_v4(),
             current: None,
+            built: None,
         })
     }
 
@@ -84,8 +87,14 @@ impl Project {
         // Watching comes before reading, so that a file saved in between is noticed.
         self.watch.set(self.directories()?)?;
         let source = self.scratch.join("source");
-        source::copy(&self.directory, &source, &self.limits)?;
+        let copied = source::copy(&self.directory, &source, &self.limits)?;
         let config = self.config()?;
+        // A save is often several events, and a build may have begun with the first of them.
+        let before = self.built.take();
+        if copied == source::Copied::default() && before.as_ref() == Some(&config) {
+            self.built = before;
+            return Ok(Outcome::Unchanged);
+        }
         let lines = Arc::new(Mutex::new(Vec::new()));
         let verbose = self.current.is_none();
         let output = Output::new({
@@ -113,6 +122,7 @@ impl Project {
         })?;
         let slug = built.slug.digest;
         if self.current.as_ref().is_some_and(|now| now.slug == slug && now.config == config) {
+            self.built = Some(config);
             return Ok(Outcome::Unchanged);
         }
         if let Some(stack) = built.stack {
@@ -131,6 +141,7 @@ impl Project {
             formation: BTreeMap::from([("web".into(), web)]),
         };
         self.node.apply(Change::App(Arc::new(app))).await?;
+        self.built = Some(release.config.clone());
         self.current = Some(release);
         Ok(Outcome::Released(version))
     }

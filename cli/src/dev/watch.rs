@@ -40,7 +40,8 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches nothing yet.
     pub(super) fn new() -> anyhow::Result<Self> {
-        let cookie_directory = tempfile::tempdir().context("cannot create a temporary directory")?;
+        let cookie_directory =
+            tempfile::tempdir().context("cannot create a temporary directory")?;
         let cookies: Cookies = Arc::default();
         let (count, changes) = watch::channel(0_u64);
         let handler = {

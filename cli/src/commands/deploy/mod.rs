@@ -134,7 +134,10 @@ async fn create(context: &Context, found: Option<&Found>, directory: &Path) -> a
     let action = context.ui.action("Creating app");
     let mut bodies: Vec<Value> = wanted.iter().map(|name| json!({ "name": name })).collect();
     if !matches!(found, Some(Found::Named(_))) {
-        let others = wanted.iter().flat_map(|name| [name; NAME_ATTEMPTS]).map(|name| name::with_suffix(name));
+        let others = wanted
+            .iter()
+            .flat_map(|name| [name; NAME_ATTEMPTS])
+            .map(|name| name::with_suffix(name));
         bodies.extend(others.map(|name| json!({ "name": name })));
         bodies.push(json!({}));
     }
