@@ -125,6 +125,10 @@ impl Project {
             self.built = Some(config);
             return Ok(Outcome::Unchanged);
         }
+        if verbose {
+            // The first use of a stack on this machine compiles it, which takes a while.
+            eprintln!("-----> Launching...");
+        }
         if let Some(stack) = built.stack {
             let change = Change::Stack { name: stack.name, component: stack.component };
             self.node.apply(change).await?;
