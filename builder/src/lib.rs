@@ -7,17 +7,6 @@
 //! Programs of a build are bounded in time, memory and output, see a clean environment and, where
 //! bubblewrap works, a file system without the platform's data. Dropping the future of a build ends its programs.
 
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::allow_attributes,
-        reason = "a test that panics is a test that fails"
-    )
-)]
 
 mod buildpacks;
 mod component;

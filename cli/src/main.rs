@@ -2,16 +2,6 @@
 //!
 //! `serve` and `dev` run the platform and the node in this process; every other command is a client of the
 //! Platform API.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test that cannot go on should fail where it stands"
-    )
-)]
 
 mod api;
 mod app_context;

@@ -5,17 +5,6 @@
 //! with its entry in the ledger, and the node switches to it. A crash at any point leaves the state before
 //! or after that transaction, and [`Platform::snapshot`] tells a starting node which.
 
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::large_futures,
-        reason = "a test that meets something unexpected should stop there"
-    )
-)]
 
 use std::{path::PathBuf, sync::Arc};
 

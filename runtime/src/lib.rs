@@ -12,16 +12,6 @@
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test fails by panicking"
-    )
-)]
 
 mod app;
 mod blobs;

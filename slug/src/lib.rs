@@ -7,16 +7,6 @@
 //! of the system is a field of one table, [`limits::Limits`].
 //!
 //! This crate knows no database, no HTTP and no Wasm engine.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test fails by panicking"
-    )
-)]
 
 pub mod digest;
 pub mod feed;
