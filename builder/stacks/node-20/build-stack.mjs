@@ -2,7 +2,7 @@
 //
 // esbuild puts the stack's sources and the packages they use into one module, componentize-js puts that into the
 // JavaScript engine and takes a snapshot after it has run. Run in an installed copy of the recipe (npm ci).
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,15 @@ const ownModules = {
       // `require` must give the module itself, not a namespace around it.
       contents: `module.exports = require(${JSON.stringify(inSource(OWN_MODULES[args.path]))}).default;`,
       resolveDir: here,
+    }));
+    // A file as a string, to be read when it is needed.
+    build.onResolve({ filter: /^text:/ }, async (args) => {
+      const { path } = await build.resolve(args.path.slice('text:'.length), { resolveDir: here, kind: args.kind });
+      return { path, namespace: 'text' };
+    });
+    build.onLoad({ filter: /.*/, namespace: 'text' }, async (args) => ({
+      contents: await readFile(args.path, 'utf8'),
+      loader: 'text',
     }));
     // unenv's placeholders then throw the stack's own error.
     build.onResolve({ filter: /_internal\/utils\.mjs$/ }, () => ({ path: inSource('lang/unavailable.js') }));

@@ -5,7 +5,7 @@ import { packageOf, toBundleError, toWarnings, unresolvedName } from './errors.m
 import { lineTable } from './lines.mjs';
 import { addons } from './addons.mjs';
 import { builtins, missing } from './resolve.mjs';
-import { sources } from './sources.mjs';
+import { restoreStrict, sources } from './sources.mjs';
 
 /** Where the app's directory is mounted in a dyno. */
 export const MOUNT = '/app';
@@ -71,7 +71,7 @@ async function finish(app, result) {
   const map = result.outputFiles.find((file) => file.path.endsWith('.map'));
   const table = lineTable(JSON.parse(map.text), app, dirname(code.path));
   // In one line with the first of the code, so that the table's lines are the file's.
-  const text = `(async function (require, module, exports, __filename, __dirname) {${code.text}})\n//# wpaas-lines=${JSON.stringify(table)}`;
+  const text = `(async function (require, module, exports, __filename, __dirname) {${restoreStrict(code.text)}})\n//# wpaas-lines=${JSON.stringify(table)}`;
   return { code: text, warnings: await toWarnings(result.warnings.filter(isAboutApp)) };
 }
 

@@ -26,7 +26,7 @@ function installName(specifier) {
 function advise(message) {
   const name = unresolvedName(message);
   if (name === undefined) return message;
-  const importer = message.location?.file ?? '';
+  const importer = `/${message.location?.file ?? ''}`;
   const text = /^[./]/.test(name)
     ? `There is no such file in the app. Names of files are case-sensitive, and what .gitignore or .slugignore leaves out is not deployed.`
     : packageOf(importer) === undefined

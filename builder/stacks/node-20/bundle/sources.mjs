@@ -11,7 +11,21 @@ const LOADERS = {
 const PROPERTY_ESCAPE = /\\[pP]\{/;
 const OWN_DIRNAME = /\b(?:const|let|var|function)\s+(?:\{[^}]*)?__(?:dirname|filename)\b/;
 // A hashbang, comments and directives: what must stay in front.
-const PROLOGUE = /^(?:#![^\n]*\n)?(?:\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(?:'use [^'\n]*'|"use [^"\n]*")\s*;?)*/;
+const PROLOGUE = /^(?:#![^\n]*\n)?(?:\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(?:'use [^'\n]*'|"use [^"\n]*")[^\S\n]*;?)*/;
+
+/**
+ * Stands for `"use strict"` until `restoreStrict`: esbuild drops the directive, as its output would be a module. The
+ * `module` after it makes esbuild give the file a function of its own.
+ */
+const STRICT = '__wpaas_strict';
+const DIRECTIVE = /(['"])use strict\1/;
+const WRAPPER_WITH_STRICT = new RegExp(`(\\n *"[^\\n]*"\\((?:exports(?:, module)?)?\\) \\{\\n *)${STRICT};`, 'g');
+const STRICT_ELSEWHERE = new RegExp(`\\b${STRICT};`, 'g');
+
+/** Puts the directives of CommonJS files back where they were: in front of the file's own function. */
+export function restoreStrict(code) {
+  return code.replace(WRAPPER_WITH_STRICT, '$1"use strict";').replace(STRICT_ELSEWHERE, '');
+}
 
 /** The declarations that tell a file where it is; in one line, so that its line numbers stay. */
 function placeDeclarations(text, file, isEntry) {
@@ -65,9 +79,9 @@ export function sources(app, entry) {
           changed = true;
         }
         const declarations = placeDeclarations(text, mounted(app, args.path), isEntry);
-        if (declarations !== '') {
-          const [prologue] = PROLOGUE.exec(text);
-          text = prologue + declarations + text.slice(prologue.length);
+        const [prologue] = PROLOGUE.exec(text);
+        if (declarations !== '' || DIRECTIVE.test(prologue)) {
+          text = prologue.replace(DIRECTIVE, `${STRICT};module;`) + declarations + text.slice(prologue.length);
           changed = true;
         }
         if (PROPERTY_ESCAPE.test(text)) {

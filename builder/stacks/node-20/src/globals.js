@@ -1,5 +1,7 @@
 // The global scope as Node has it. Imported first: everything else may use it.
 import './lang/install.js';
+import './lang/abort.js';
+import './lang/inspect-web.js';
 import buffer from './node/buffer.js';
 import process from './node/process.js';
 import console from './node/console.js';

@@ -1,8 +1,12 @@
 // How the app's process ends: an exception nobody caught, process.exit, and what the host is told of it.
 import { exit as hostExit } from 'wasi:cli/exit@0.2.10';
 import { ResponseOutparam } from 'wasi:http/types@0.2.10';
+import { readFileBytes } from '../fs/host.js';
 import { inspect } from '../node/inspect.js';
 import { writeStdio } from '../wasi/stdio.js';
+
+// A longer line is generated code, which tells nobody anything.
+const LONGEST_EXCERPT = 200;
 
 let outparam;
 let booting = true;
@@ -63,20 +67,29 @@ export function exitProcess(code) {
   terminate(Number(process.exitCode) || 0);
 }
 
-/** Prints an error as Node does when it ends a process. */
+/** Prints an error as Node does when it ends a process: the line of source, the stack, the version. */
 export function printError(error, prefix = '') {
   let text;
   try {
-    if (error instanceof Error) {
-      text = inspect(error);
-    } else {
-      text = `Uncaught ${inspect(error)}`;
-      prefix = '';
-    }
+    text = error instanceof Error ? `${excerpt(error)}${prefix}${inspect(error)}` : `Uncaught ${inspect(error)}`;
   } catch {
-    text = String(error);
+    text = `${prefix}${String(error)}`;
   }
-  writeStdio(2, `${prefix}${text}\n\nNode.js ${process?.version ?? ''} (wpaas)\n`);
+  writeStdio(2, `${text}\n\nNode.js ${process?.version ?? ''} (wpaas)\n`);
+}
+
+// The line that threw, from the app's own file, if the file is there.
+function excerpt(error) {
+  const place = /\(?(\/[^():\n]+):(\d+):(\d+)\)?$/m.exec(String(error.stack));
+  if (place === null) return '';
+  const [, file, line, column] = place;
+  try {
+    const source = new TextDecoder().decode(readFileBytes(file)).split('\n')[line - 1];
+    if (source === undefined || source.length > LONGEST_EXCERPT) return '';
+    return `${file}:${line}\n${source}\n${' '.repeat(Math.min(column - 1, source.length))}^\n\n`;
+  } catch {
+    return '';
+  }
 }
 
 function rejectionError(reason) {

@@ -14,9 +14,8 @@ const NAMES = [
 const ON_DESCRIPTORS = new Set(['close', 'fchmod', 'fchown', 'fdatasync', 'fstat', 'fsync', 'ftruncate', 'futimes']);
 
 function takeCallback(args) {
-  const callback = args.pop();
-  if (typeof callback !== 'function') throw invalidArgType('cb', 'of type function', callback);
-  return callback;
+  if (typeof args.at(-1) !== 'function') throw invalidArgType('cb', 'of type function', undefined);
+  return args.pop();
 }
 
 function withCallback(run, callback) {

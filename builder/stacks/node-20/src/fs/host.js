@@ -79,6 +79,8 @@ const READ_BYTES = 1024 * 1024;
 
 /** The whole of an open descriptor from `offset` on. */
 export function readAll(descriptor, offset, syscall, name) {
+  // What the host says to reading one depends on the host.
+  if (descriptor.getType() === 'directory') throw fsError('is-directory', syscall);
   const parts = [];
   let total = 0;
   for (;;) {

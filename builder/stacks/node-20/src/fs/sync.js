@@ -137,11 +137,13 @@ export function rmSync(file, options = {}) {
   const stat = lstatSync(name, { throwIfNoEntry: false });
   if (stat === undefined) {
     if (options.force) return;
-    throw fsError('no-entry', 'rm', name);
+    throw fsError('no-entry', 'lstat', name);
   }
   if (!stat.isDirectory()) return unlinkSync(name);
   if (!options.recursive) {
-    throw codedError(Error, 'ERR_FS_EISDIR', `Path is a directory: rm returned EISDIR (is a directory) ${name}`);
+    const error = codedError(Error, 'ERR_FS_EISDIR', `Path is a directory: rm returned EISDIR (is a directory) ${name}`);
+    error.name = 'SystemError';
+    throw error;
   }
   for (const entry of readdirSync(name)) rmSync(path.join(name, entry), options);
   rmdirSync(name);

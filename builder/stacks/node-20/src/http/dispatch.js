@@ -1,7 +1,7 @@
 // One request of the host through the app's server.
 import EventEmitter from '../node/events.js';
 import { uncaught } from '../boot/fatal.js';
-import { runLoop, defer, engineBusy } from '../loop/loop.js';
+import { defer, engineBusy, immediatesPending, runLoop } from '../loop/loop.js';
 import { callsOpen } from '../loop/calls.js';
 import { drainTicks } from '../loop/ticks.js';
 import { nowMs } from '../wasi/clock.js';
@@ -14,6 +14,8 @@ import { ServerResponse } from './server.js';
 
 // How long the instance stays with a request whose response is complete, for the calls that it started.
 const AFTER_RESPONSE_MS = 10_000;
+// And for immediates, which an app may go on setting for ever.
+const IMMEDIATES_MS = 100;
 
 // How long to sleep for a response that has begun and waits for nothing.
 const QUIET_STREAM_MS = 10_000;
@@ -108,7 +110,12 @@ export async function serveRequest(server, incoming) {
   if (!request.destroyed) request.destroy();
   drainTicks();
   incoming[Symbol.dispose]();
-  const until = nowMs() + AFTER_RESPONSE_MS;
-  await runLoop(() => !(callsOpen() || engineBusy()) || nowMs() >= until, { listening: true, beat: 1000 });
+  const ended = nowMs();
+  const quiet = () => {
+    const since = nowMs() - ended;
+    if (callsOpen() || engineBusy()) return since >= AFTER_RESPONSE_MS;
+    return !immediatesPending() || since >= IMMEDIATES_MS;
+  };
+  await runLoop(quiet, { listening: true, beat: 1000 });
   return true;
 }

@@ -1,4 +1,5 @@
 // Errors with Node's codes and texts.
+import { inspect } from '../node/inspect.js';
 
 /** An error of class `Base` with Node's `code` and Node's way to show it. */
 export function codedError(Base, code, message) {
@@ -31,17 +32,15 @@ function received(value) {
 /** ERR_INVALID_ARG_TYPE; `expected` is Node's phrase: "of type string", "an instance of Buffer". */
 export function invalidArgType(name, expected, value) {
   const kind = name.includes('.') ? 'property' : 'argument';
-  return codedError(
-    TypeError,
-    'ERR_INVALID_ARG_TYPE',
-    `The "${name}" ${kind} must be ${expected}.${received(value)}`,
-  );
+  const which = name.endsWith(' argument') ? name : `"${name}" ${kind}`;
+  return codedError(TypeError, 'ERR_INVALID_ARG_TYPE', `The ${which} must be ${expected}.${received(value)}`);
 }
 
 /** ERR_INVALID_ARG_VALUE */
 export function invalidArgValue(name, value, reason = 'is invalid') {
   const kind = name.includes('.') ? 'property' : 'argument';
-  const shown = typeof value === 'string' ? `'${value}'` : String(value);
+  let shown = inspect(value);
+  if (shown.length > 128) shown = `${shown.slice(0, 128)}...`;
   return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', `The ${kind} '${name}' ${reason}. Received ${shown}`);
 }
 

@@ -1,4 +1,5 @@
 // Changes to the language's own objects; imported before any other module.
+import './normalize.js';
 import { installStackTraces } from './stack.js';
 
 installStackTraces();

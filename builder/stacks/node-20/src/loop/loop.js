@@ -80,6 +80,9 @@ export function trackEngineWork(promise) {
 /** Whether the engine has unfinished work of the app. */
 export const engineBusy = () => engineWork > 0;
 
+/** Whether immediates wait to run. */
+export const immediatesPending = () => immediates.some((immediate) => !immediate.done);
+
 /** Forgets that the engine was used; for the start of a request, when nothing of it can be left. */
 export function forgetEngineWork() {
   engineUsed = engineWork > 0;

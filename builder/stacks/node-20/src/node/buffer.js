@@ -2,6 +2,7 @@
 // in JavaScript) and with what newer Node versions added.
 import base from 'buffer/index.js';
 import { invalidArgType, codedError } from '../lang/codes.js';
+import { codeNumberErrors } from './buffer-numbers.js';
 
 const { Buffer } = base;
 const prototype = Buffer.prototype;
@@ -265,6 +266,8 @@ prototype.fill = function fill(value, offset, end, encoding) {
   return packageFill.call(this, value, offset ?? 0, end ?? this.length);
 };
 
+codeNumberErrors(prototype);
+
 // A typed array's own subarray would make a plain Uint8Array.
 prototype.subarray = function subarray(start, end) {
   return asBuffer(Uint8Array.prototype.subarray.call(plainBytes(this, 0, this.length), start, end));
@@ -277,7 +280,7 @@ prototype[inspectCustom] = function () {
   const hex = this.hexSlice(0, shown).replace(/(.{2})(?=.)/g, '$1 ');
   const rest = this.length - shown;
   const more = rest > 0 ? ` ... ${rest} more byte${rest > 1 ? 's' : ''}` : '';
-  return `<Buffer${hex === '' ? '' : ' '}${hex}${more}>`;
+  return `<Buffer ${hex}${more}>`;
 };
 prototype.inspect = prototype[inspectCustom];
 

@@ -36,9 +36,7 @@ function hashByName(name) {
   if (typeof name !== 'string') throw invalidArgType('algorithm', 'of type string', name);
   const lower = name.toLowerCase();
   const hash = HASHES[lower] ?? HASHES[lower.replace(/^rsa-/, '')] ?? HASHES[lower.replace('-', '')];
-  if (hash === undefined) {
-    throw codedError(Error, 'ERR_OSSL_EVP_UNSUPPORTED', `Digest method not supported: ${name}`);
-  }
+  if (hash === undefined) throw new Error('Digest method not supported');
   return hash;
 }
 

@@ -1,15 +1,25 @@
 // node:events: the maintained `events` package, with what newer Node versions added.
 import EventEmitter from 'events/events.js';
-import { abortError, invalidArgType } from '../lang/codes.js';
+import { inspect } from './inspect.js';
+import { abortError, codedError, invalidArgType } from '../lang/codes.js';
 
 const errorMonitor = Symbol('events.errorMonitor');
 const captureRejectionSymbol = Symbol.for('nodejs.rejection');
 
 const emit = EventEmitter.prototype.emit;
 EventEmitter.prototype.emit = function (type, ...args) {
-  if (type === 'error' && this._events?.[errorMonitor] !== undefined) emit.call(this, errorMonitor, ...args);
+  if (type === 'error') {
+    if (this._events?.[errorMonitor] !== undefined) emit.call(this, errorMonitor, ...args);
+    if (this._events?.error === undefined && !(args[0] instanceof Error)) throw unhandled(args[0]);
+  }
   return emit.call(this, type, ...args);
 };
+
+function unhandled(value) {
+  const error = codedError(Error, 'ERR_UNHANDLED_ERROR', `Unhandled error. (${inspect(value)})`);
+  error.context = value;
+  return error;
+}
 
 const listenerCount = EventEmitter.prototype.listenerCount;
 EventEmitter.prototype.listenerCount = function (type, listener) {

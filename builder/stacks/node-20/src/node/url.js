@@ -1,7 +1,7 @@
 // node:url: the legacy parser is unenv's port of Node's; URL and URLSearchParams are the engine's.
-import legacy from 'unenv/node/url';
+import legacy, { Url } from 'unenv/node/url';
 import punycode from 'unenv/node/punycode';
-import { codedError } from '../lang/codes.js';
+import { codedError, invalidArgType } from '../lang/codes.js';
 import path from './path.js';
 
 /** The path of a file: URL. */
@@ -54,8 +54,24 @@ export function urlToHttpOptions(url) {
   return options;
 }
 
+const URL_FIELDS = [
+  'protocol', 'slashes', 'auth', 'host', 'port', 'hostname', 'hash', 'search', 'query', 'pathname', 'path', 'href',
+];
+
+/** The legacy parser; its result lists its fields in Node's order. */
+function parse(text, parseQuery, slashesDenoteHost) {
+  if (text instanceof Url) return text;
+  if (typeof text !== 'string') throw invalidArgType('url', 'of type string', text);
+  const found = new Url();
+  found.parse(text, parseQuery, slashesDenoteHost);
+  const url = Object.create(Url.prototype);
+  for (const field of URL_FIELDS) url[field] = found[field];
+  return url;
+}
+
 export default {
   ...legacy,
+  parse,
   URL: globalThis.URL,
   URLSearchParams: globalThis.URLSearchParams,
   domainToASCII: (domain) => punycode.toASCII(domain),

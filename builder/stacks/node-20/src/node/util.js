@@ -101,7 +101,9 @@ function debuglog(section, callback) {
 
 const STYLES = inspect.colors;
 
-function styleText(style, text) {
+function styleText(style, text, { validateStream = true } = {}) {
+  // The log is no terminal, so nothing is coloured for it.
+  if (validateStream) return text;
   const codes = (Array.isArray(style) ? style : [style]).map((name) => STYLES[name]);
   return codes.reduceRight((inner, [on, off]) => `\u001b[${on}m${inner}\u001b[${off}m`, text);
 }

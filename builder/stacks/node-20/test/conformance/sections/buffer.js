@@ -66,6 +66,9 @@ module.exports = async (check) => {
     return [buffer, buffer.readUInt32BE(0), buffer.readInt16LE(4), buffer.readDoubleLE(8), buffer.readUIntBE(0, 3), buffer.readBigUInt64LE(8)];
   });
   await check('read out of range', () => Buffer.alloc(2).readUInt32LE(0));
+  await check('read past end', () => Buffer.alloc(6).readUInt32LE(4));
+  await check('write', () => Buffer.alloc(4).writeUInt16BE(513, 1));
+  await check('write default', () => Buffer.alloc(2).writeUInt16BE(1));
   await check('toJSON', () => JSON.stringify(Buffer.from('ab')));
   await check('inspect', () => [Buffer.from('hi'), Buffer.alloc(0), Buffer.alloc(60, 1)]);
   await check('iterate', () => [...Buffer.from('ab').entries()]);

@@ -45,6 +45,7 @@ module.exports = async (check) => {
       seen.push(value);
     }
   });
+  await check('normalize', () => ['e\u0301'.normalize(), 'é'.normalize('NFD').length, '①'.normalize('NFKC'), 'plain'.normalize()]);
   await check('toSorted', () => [3, 1, 2].toSorted());
   await check('date', () => new Date(0).toISOString());
 };

@@ -2,7 +2,7 @@
 
 module.exports = async (check) => {
   await check('versions', () => [/^v20\./.test(process.version), typeof process.versions.node, process.release.name, process.platform]);
-  await check('argv', () => [process.argv.length, process.argv[1].endsWith('server.js'), process.argv0, Array.isArray(process.execArgv)]);
+  await check('argv', () => [process.argv.length, process.argv[1].endsWith('server.js'), Array.isArray(process.execArgv)]);
   await check('env', () => [process.env.GREETING, process.env.NOPE, 'GREETING' in process.env, 'NOPE' in process.env]);
   await check('env set', () => {
     process.env.X_NUMBER = 5;
