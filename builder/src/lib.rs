@@ -7,7 +7,6 @@
 //! Programs of a build are bounded in time, memory and output, see a clean environment and, where
 //! bubblewrap works, a file system without the platform's data. Dropping the future of a build ends its programs.
 
-
 mod buildpacks;
 mod component;
 pub mod error;

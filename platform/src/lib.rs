@@ -5,7 +5,6 @@
 //! with its entry in the ledger, and the node switches to it. A crash at any point leaves the state before
 //! or after that transaction, and [`Platform::snapshot`] tells a starting node which.
 
-
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::Semaphore;

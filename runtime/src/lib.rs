@@ -12,7 +12,6 @@
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
-
 mod app;
 mod blobs;
 mod body;

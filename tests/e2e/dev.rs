@@ -10,7 +10,7 @@ use tokio::{
 use super::support::{PATIENCE, Project, dev_command, run_alone};
 
 /// A running `wpaas dev`.
-struct Dev {
+pub(crate) struct Dev {
     url: String,
     log: Lines<BufReader<ChildStdout>>,
     _child: Child,
@@ -18,7 +18,7 @@ struct Dev {
 }
 
 impl Dev {
-    async fn start(project: &Project) -> Self {
+    pub(crate) async fn start(project: &Project) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut child =
             dev_command(home.path(), &[project.path().to_str().unwrap(), "--port", "0"])
@@ -42,6 +42,10 @@ impl Dev {
         tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
         let log = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { url, log, _child: child, _home: home }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     async fn get(&self, path: &str) -> (u16, String) {

@@ -12,6 +12,7 @@
 mod support;
 
 mod bad_input;
+mod conformance;
 mod deploy;
 mod dev;
 mod kill;

@@ -30,8 +30,13 @@ impl Project {
     /// A copy of an example, to change it without touching the checkout.
     pub(crate) fn copy_of(name: &str) -> Self {
         let project = Self::new([]);
-        copy(&example(name), project.path());
+        project.copy_from(&example(name));
         project
+    }
+
+    /// Adds the files of a directory, without what tools left there.
+    pub(crate) fn copy_from(&self, directory: &Path) {
+        copy(directory, self.path());
     }
 
     pub(crate) fn path(&self) -> &Path {
