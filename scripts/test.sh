@@ -15,6 +15,7 @@ say "Set-up"
 tests/setup/debian.sh
 tests/setup/s3.sh
 tests/setup/guests.sh
+tests/setup/node-stack.sh
 
 say "Format"
 cargo fmt --all --check
@@ -34,7 +35,6 @@ cargo clippy "${sdk[@]}" --all-targets -- -D warnings
 cargo test "${sdk[@]}"
 
 say "Node.js stack"
-mapfile -t files < <(find builder/stacks/node-20/test -name '*.test.*js' | sort)
-node --test "${files[@]}"
+(cd "$test_cache/node-20" && npm test)
 
 say "All tests passed in $((SECONDS - started)) s"

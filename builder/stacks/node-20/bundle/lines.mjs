@@ -56,32 +56,38 @@ const STEPS = [...Array(91).keys()].map((i) => String.fromCharCode(36 + i)).filt
 const NOWHERE = '!';
 const JUMP = '#';
 
+// A position is looked up by reading one block, and packages that look at call sites do that when the app starts.
+const LINES_IN_BLOCK = 256;
+
 /**
- * `{ files, steps, jumps }` of esbuild's source map, where `steps` has a character for each line of the output: `!` for
- * a line from nowhere, `#` for one whose place is the next of `jumps` ([file, line, column shift]), and otherwise its
- * distance from the line before, from `$` for 0. Columns are exact in the app's own files only.
+ * `{ files, blocks, jumps }` of esbuild's source map. A block is [index of its first jump, line before it, steps]. Its
+ * steps have a character for each line of the output: `!` for a line from nowhere, `#` for one whose place is the next
+ * of `jumps` ([file, line, column shift]), and otherwise its distance from the line before, from `$` for 0. Columns are
+ * exact in the app's own files only.
  */
 export function lineTable(map, app, outDirectory) {
   const files = map.sources.map((source) => mounted(app, resolve(outDirectory, source)));
   const inPackage = files.map((file) => file.includes('/node_modules/'));
   const jumps = [];
-  let steps = '';
+  const blocks = [];
   let [atFile, atLine, atShift] = [-1, 0, 0];
-  for (const place of firstPlaces(map.mappings)) {
+  for (const [index, place] of firstPlaces(map.mappings).entries()) {
+    if (index % LINES_IN_BLOCK === 0) blocks.push([jumps.length, atLine + 1, '']);
+    const block = blocks.at(-1);
     if (place === undefined) {
-      steps += NOWHERE;
+      block[2] += NOWHERE;
       continue;
     }
     const [file, line, column, outColumn] = place;
     const shift = inPackage[file] ? atShift : column - outColumn;
     const step = STEPS[line - atLine];
-    if (file === atFile && shift === atShift && step !== undefined) steps += step;
+    if (file === atFile && shift === atShift && step !== undefined) block[2] += step;
     else {
-      steps += JUMP;
+      block[2] += JUMP;
       atShift = column - outColumn;
       jumps.push([file, line + 1, atShift]);
     }
     [atFile, atLine] = [file, line];
   }
-  return { files, steps, jumps };
+  return { files, blocks, jumps, linesInBlock: LINES_IN_BLOCK };
 }

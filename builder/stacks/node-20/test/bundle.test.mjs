@@ -197,10 +197,10 @@ test('the table of lines leads back to the files', async () => {
   const [code, json] = (await readFile(out, 'utf8')).split('\n//# wpaas-lines=');
   const table = JSON.parse(json);
   const line = code.split('\n').findIndex((text) => text.includes('throw new Error'));
-  const steps = [...table.steps.slice(0, line + 1)];
-  let jump = -1;
-  let original = 0;
-  for (const step of steps) {
+  const [firstJump, before, steps] = table.blocks[0];
+  let jump = firstJump - 1;
+  let original = before;
+  for (const step of steps.slice(0, line + 1)) {
     if (step === '!') continue;
     if (step === '#') original = table.jumps[++jump][1];
     else original += step.charCodeAt(0) - 36 - (step > '\\' ? 1 : 0);

@@ -27,27 +27,27 @@ function lineMapper(path, json) {
   let table;
   return (file, line, column) => {
     if (file !== path) return { file, line, column };
-    table ??= readTable(JSON.parse(json));
-    const jump = table.jumps[table.places[line]];
-    // A line from nowhere is shown as it is.
-    if (jump === undefined) return { file, line, column };
-    return { file: table.files[jump[0]], line: table.lines[line], column: Math.max(1, column + jump[2]) };
+    table ??= JSON.parse(json);
+    const found = lookUp(table, line - 1);
+    if (found === undefined) return { file, line, column };
+    const [jump, original] = found;
+    return { file: table.files[jump[0]], line: original, column: Math.max(1, column + jump[2]) };
   };
 }
 
-// For each line of the bundle: which of `jumps` it belongs to (-1: none), and its line in the file.
-function readTable({ files, steps, jumps }) {
-  const places = new Int32Array(steps.length + 1).fill(-1);
-  const lines = new Int32Array(steps.length + 1);
-  let jump = -1;
-  let original = 0;
-  for (let i = 0; i < steps.length; i++) {
+// The jump that line `index` (from 0) of the bundle belongs to, and its line in the file; undefined for one from nowhere.
+function lookUp({ blocks, jumps, linesInBlock }, index) {
+  const block = blocks[Math.floor(index / linesInBlock)];
+  if (block === undefined) return undefined;
+  let [jump, original, steps] = block;
+  jump -= 1;
+  const last = index % linesInBlock;
+  if (last >= steps.length || steps.charCodeAt(last) === NOWHERE) return undefined;
+  for (let i = 0; i <= last; i++) {
     const code = steps.charCodeAt(i);
     if (code === NOWHERE) continue;
     if (code === JUMP) original = jumps[++jump][1];
     else original += code - FIRST_STEP - (code > BACKSLASH ? 1 : 0);
-    places[i + 1] = jump;
-    lines[i + 1] = original;
   }
-  return { files, jumps, places, lines };
+  return jump < 0 ? undefined : [jumps[jump], original];
 }
