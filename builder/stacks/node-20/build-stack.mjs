@@ -96,8 +96,8 @@ const KEPT_ARGUMENTS = [
 
 /** Patches what componentize-js generates: `await` this before `componentize`. */
 async function freeArguments() {
-  const splicerUrl = new URL('../lib/spidermonkey-embedding-splicer.js', import.meta.resolve('@bytecodealliance/componentize-js'));
-  const { splicer } = await import(splicerUrl);
+  const componentizer = import.meta.resolve('@bytecodealliance/componentize-js');
+  const { splicer } = await import(new URL('../lib/spidermonkey-embedding-splicer.js', componentizer));
   const { spliceBindings } = splicer;
   splicer.spliceBindings = (...args) => {
     const result = spliceBindings(...args);

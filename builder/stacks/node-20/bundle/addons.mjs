@@ -3,7 +3,8 @@
 import { packageOf } from './errors.mjs';
 
 // Packages whose whole use is to load their caller's addon.
-const LOADERS = /^(?:bindings|node-gyp-build|node-gyp-build-optional-packages|node-pre-gyp|@mapbox\/node-pre-gyp|prebuild-install|pkg-prebuilds)$/;
+const LOADERS =
+  /^(?:bindings|node-gyp-build(?:-optional-packages)?|(?:@mapbox\/)?node-pre-gyp|prebuild-install|pkg-prebuilds)$/;
 
 // These only make another package faster, which does without when they fail to load.
 const OPTIONAL = new Set([

@@ -67,12 +67,12 @@ async function run(app, entry, optional) {
 }
 
 async function finish(app, result) {
-  const code = result.outputFiles.find((file) => file.path.endsWith('.js') || !file.path.endsWith('.map'));
+  const code = result.outputFiles.find((file) => !file.path.endsWith('.map'));
   const map = result.outputFiles.find((file) => file.path.endsWith('.map'));
   const table = lineTable(JSON.parse(map.text), app, dirname(code.path));
   // In one line with the first of the code, so that the table's lines are the file's.
-  const text = `(async function (require, module, exports, __filename, __dirname) {${restoreStrict(code.text)}})\n//# wpaas-lines=${JSON.stringify(table)}`;
-  return { code: text, warnings: await toWarnings(result.warnings.filter(isAboutApp)) };
+  const run = `(async function (require, module, exports, __filename, __dirname) {${restoreStrict(code.text)}})`;
+  return { code: `${run}\n//# wpaas-lines=${JSON.stringify(table)}`, warnings: await toWarnings(result.warnings.filter(isAboutApp)) };
 }
 
 // People cannot do anything about warnings in packages.

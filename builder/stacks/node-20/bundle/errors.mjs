@@ -28,7 +28,8 @@ function advise(message) {
   if (name === undefined) return message;
   const importer = `/${message.location?.file ?? ''}`;
   const text = /^[./]/.test(name)
-    ? `There is no such file in the app. Names of files are case-sensitive, and what .gitignore or .slugignore leaves out is not deployed.`
+    ? 'There is no such file in the app. Names of files are case-sensitive, and what .gitignore or .slugignore ' +
+      'leaves out is not deployed.'
     : packageOf(importer) === undefined
       ? `Install it and deploy again: npm install ${installName(name)}`
       : `The package ${packageOf(importer)} needs it: npm install ${installName(name)}`;

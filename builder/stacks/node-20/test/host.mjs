@@ -117,6 +117,7 @@ export async function onStack(app, env, entry = 'server.js', options = []) {
   const directory = await stackModule();
   const port = await freePort();
   const args = [...options, '/app/.wpaas/web.cjs', 'node', `/app/${entry}`];
-  const child = spawn(process.execPath, [join(directory, 'serve.mjs'), String(port), app, JSON.stringify({ ...env, PORT: '8080' }), ...args]);
+  const vars = JSON.stringify({ ...env, PORT: '8080' });
+  const child = spawn(process.execPath, [join(directory, 'serve.mjs'), String(port), app, vars, ...args]);
   return started(child, port);
 }

@@ -39,6 +39,11 @@ const routes = {
   '/throw': () => { throw new Error('sync boom'); },
   '/reject': async () => { await null; throw new Error('async boom'); },
   '/forgotten': () => {},
+  '/lost': () => { (async function lost() { await null; null.x; })(); },
+  '/handled': (req, res) => {
+    const promise = Promise.reject(new Error('caught late'));
+    process.nextTick(() => promise.catch((error) => res.end(error.message)));
+  },
   '/exit': () => process.exit(0),
 };
 const server = http.createServer((req, res) => routes[req.url](req, res));
@@ -158,6 +163,31 @@ test('an exception in a handler', async () => {
 
 test('a rejection of an async handler', async () => {
   assert.match(await crash('/reject'), /Uncaught Error: async boom\n/);
+});
+
+test('a rejection that nobody handles', async () => {
+  const log = await crash('/lost');
+  assert.match(log, /Uncaught TypeError: .*null.*\n {4}at lost \(\/app\/server\.js:\d+:\d+\)/);
+});
+
+test('a rejection that is handled in time is none', async () => {
+  assert.equal((await ask('/handled')).body.toString(), 'caught late');
+  assert.equal((await ask('/')).status, 200);
+});
+
+test('process.on unhandledRejection', async () => {
+  const survivor = await makeApp({
+    'server.js': `process.on('unhandledRejection', (reason, promise) => console.log('rejected', reason.message, promise instanceof Promise));
+      require('http').createServer((req, res) => {
+        Promise.reject(new Error('alone'));
+        setTimeout(() => res.end('alive'), 5);
+      }).listen(process.env.PORT);`,
+  });
+  await bundle(survivor);
+  const dyno = await onStack(survivor, {});
+  assert.equal(await (await fetch(dyno.url)).text(), 'alive');
+  await dyno.logged(/rejected alone true/);
+  await dyno.stop();
 });
 
 test('a request that nobody answers', async () => {

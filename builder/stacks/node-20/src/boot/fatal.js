@@ -102,15 +102,21 @@ function rejectionError(reason) {
   return error;
 }
 
-/** An exception or rejection that the app did not handle. Returns only when the app's own listener took it. */
-export function uncaught(error, origin) {
-  if (origin === 'unhandledRejection') {
-    if (process.listenerCount('unhandledRejection') > 0) {
-      process.emit('unhandledRejection', error, Promise.reject(error).catch(() => {}));
-      return;
-    }
-    error = rejectionError(error);
+/** A promise that was rejected and has no handler. */
+export function unhandledRejection(reason, promise) {
+  if (process.listenerCount('unhandledRejection') === 0) {
+    uncaught(rejectionError(reason), 'unhandledRejection');
+    return;
   }
+  try {
+    process.emit('unhandledRejection', reason, promise);
+  } catch (error) {
+    uncaught(error, 'uncaughtException');
+  }
+}
+
+/** An exception that the app did not handle. Returns only when the app's own listener took it. */
+export function uncaught(error, origin) {
   process.emit('uncaughtExceptionMonitor', error, origin);
   if (process.listenerCount('uncaughtException') > 0) {
     try {
@@ -144,8 +150,8 @@ function summary(error) {
 export function stalled() {
   writeStdio(
     2,
-    'Error: the request was not answered and nothing is left to wait for. Usually a promise was rejected without a ' +
-      'handler, or a handler did not call res.end().\n',
+    'Error: the request was not answered and nothing is left to wait for. A handler ended without ' +
+      'sending a response, or waits for a promise that nothing will settle.\n',
   );
   terminate(1);
 }

@@ -8,7 +8,7 @@ import { clearTimeout, setTimeout } from '../loop/timers.js';
 import { hostError } from '../wasi/errors.js';
 import { BodyReader, BodyWriter } from '../wasi/body.js';
 import { fieldsToList, listToFields } from '../wasi/fields.js';
-import { codedError } from '../lang/codes.js';
+import { abortError, codedError } from '../lang/codes.js';
 import { urlToHttpOptions } from '../node/url.js';
 import buffer from '../node/buffer.js';
 import { ConnectionInfo } from './socket.js';
@@ -35,12 +35,13 @@ const FAILURES = {
   'TLS-certificate-error': ['CERT_HAS_EXPIRED', 'connect'],
   'TLS-protocol-error': ['EPROTO', 'connect'],
   'HTTP-response-timeout': ['ETIMEDOUT', 'read'],
+  'HTTP-request-denied': ['EACCES', 'connect', 'the platform does not let this app connect there'],
 };
 
 function failure(reason, host, port) {
   const tag = typeof reason === 'string' ? reason : reason.tag;
-  const detail = typeof reason.val === 'string' ? reason.val : undefined;
-  const [code, syscall] = FAILURES[tag] ?? ['ECONNRESET', 'request'];
+  const [code, syscall, text] = FAILURES[tag] ?? ['ECONNRESET', 'request'];
+  const detail = text ?? (typeof reason.val === 'string' ? reason.val : undefined);
   const place = syscall === 'getaddrinfo' ? host : `${host}:${port}`;
   const error = new Error(`${syscall} ${code} ${place}${detail === undefined ? '' : ` (${detail})`}`);
   return Object.assign(error, { code, syscall, hostname: host, address: host, port, cause: tag });
@@ -116,7 +117,7 @@ function setInitialHeaders(request, settings, defaultPort) {
 }
 
 function abortWith(request, signal) {
-  const abort = () => request.destroy(Object.assign(new Error('The operation was aborted'), { name: 'AbortError', code: 'ABORT_ERR' }));
+  const abort = () => request.destroy(abortError(signal));
   if (signal.aborted) nextTick(abort);
   else {
     signal.addEventListener('abort', abort, { once: true });

@@ -1,7 +1,5 @@
 // One request of the host through the app's server.
-import EventEmitter from '../node/events.js';
-import { uncaught } from '../boot/fatal.js';
-import { defer, engineBusy, immediatesPending, runLoop } from '../loop/loop.js';
+import { engineBusy, immediatesPending, run, runLoop } from '../loop/loop.js';
 import { callsOpen } from '../loop/calls.js';
 import { drainTicks } from '../loop/ticks.js';
 import { nowMs } from '../wasi/clock.js';
@@ -73,29 +71,15 @@ function makeMessages(server, incoming) {
   return { socket, request, response };
 }
 
-// As `emit`, but an async listener that fails is seen at once: no one else can see the promise it returned.
-function emitRequest(server, request, response) {
-  if (server.emit !== EventEmitter.prototype.emit) {
-    server.emit('request', request, response);
-    return;
-  }
-  for (const listener of server.rawListeners('request')) {
-    const result = listener.call(server, request, response);
-    if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
-      result.then(undefined, (reason) => uncaught(reason, 'unhandledRejection'));
-    }
-  }
-}
-
 /**
  * Serves one request. Resolves to true when the response is complete, to false when the app waits for nothing that
  * could ever complete it.
  */
 export async function serveRequest(server, incoming) {
   const { socket, request, response } = makeMessages(server, incoming);
-  defer(() => {
+  run(() => {
     server.emit('connection', socket);
-    emitRequest(server, request, response);
+    server.emit('request', request, response);
   });
   while (!(await runLoop(() => response.closed, { listening: true }))) {
     if (!response._sent) return false;
@@ -116,6 +100,6 @@ export async function serveRequest(server, incoming) {
     if (callsOpen() || engineBusy()) return since >= AFTER_RESPONSE_MS;
     return !immediatesPending() || since >= IMMEDIATES_MS;
   };
-  await runLoop(quiet, { listening: true, beat: 1000 });
+  if (!quiet()) await runLoop(quiet, { listening: true, beat: 1000 });
   return true;
 }

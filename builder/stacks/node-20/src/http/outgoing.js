@@ -141,7 +141,8 @@ proto._pairs = function () {
 
 /** Called when the head is complete and no field was set by `writeHead`: sets the length that is known. */
 proto._fixLength = function () {
-  if (this._contentLength !== null && this._hasBody && !this.hasHeader('content-length') && !this.hasHeader('transfer-encoding')) {
+  const known = this._contentLength !== null && this._hasBody;
+  if (known && !this.hasHeader('content-length') && !this.hasHeader('transfer-encoding')) {
     this[kFields].set('content-length', ['Content-Length', String(this._contentLength)]);
   }
 };

@@ -7,7 +7,8 @@
 import { poll } from 'wasi:io/poll@0.2.10';
 import { subscribeDuration } from 'wasi:clocks/monotonic-clock@0.2.10';
 import { nowMs } from '../wasi/clock.js';
-import { uncaught } from '../boot/fatal.js';
+import { uncaught, unhandledRejection } from '../boot/fatal.js';
+import { reportRejections } from '../lang/rejections.js';
 import { drainTicks } from './ticks.js';
 
 // Kept before the app's own timers take their names.
@@ -101,8 +102,8 @@ function alive(listening) {
  * keeps the process alive; `beat` limits the sleep of one turn in ms, for an `until` that looks at the clock.
  */
 export async function runLoop(until, { listening = false, beat = LONGEST_WAIT_MS } = {}) {
+  await engineTurn(0);
   for (;;) {
-    await engineTurn(0);
     drainTicks();
     if (until()) return true;
     await runTimers();
@@ -115,17 +116,15 @@ export async function runLoop(until, { listening = false, beat = LONGEST_WAIT_MS
 }
 
 // One turn of the engine: every promise that can go on has gone on when this resolves.
-function engineTurn(ms) {
-  return new Promise((resolve) => engineSetTimeout(resolve, ms));
+async function engineTurn(ms) {
+  await new Promise((resolve) => engineSetTimeout(resolve, ms));
+  reportRejections(unhandledRejection);
 }
 
-function run(callback) {
+/** Runs a callback of the app as the loop does: what it throws is the app's, and its ticks run after it. */
+export function run(callback) {
   try {
-    const result = callback();
-    if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
-      // Nobody else can see this promise: the callback's caller is the loop.
-      result.then(undefined, (reason) => uncaught(reason, 'unhandledRejection'));
-    }
+    callback();
   } catch (error) {
     uncaught(error, 'uncaughtException');
   }

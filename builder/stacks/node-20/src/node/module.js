@@ -95,6 +95,7 @@ export function makeMainRequire(file) {
   main.id = '.';
   const require = makeRequire(main);
   globalThis.process.mainModule = main;
+  globalThis.process.getBuiltinModule = (name) => builtins(String(name).replace(/^node:/, ''));
   return { require, module: main };
 }
 

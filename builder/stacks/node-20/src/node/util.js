@@ -161,7 +161,6 @@ export default {
   _errnoException: systemError,
   _exceptionWithHostPort: (number, syscall, address, port) => systemError(number, syscall, `${address}:${port}`),
   _extend: (target, source) => (isObject(source) ? Object.assign(target, source) : target),
-  getCallSites: notImplemented('util.getCallSites'),
   transferableAbortController: notImplemented('util.transferableAbortController'),
   transferableAbortSignal: notImplemented('util.transferableAbortSignal'),
   isArray: Array.isArray,

@@ -87,6 +87,23 @@ module.exports = async (check) => {
     channel.publish({ a: 1 });
     return [seen, channel.hasSubscribers];
   });
+  await check('tracing', async () => {
+    const { tracingChannel } = require('node:diagnostics_channel');
+    const trace = tracingChannel('t');
+    const seen = [];
+    const note = (event) => (context) => seen.push([event, context.result, context.error?.message]);
+    trace.subscribe({ start: note('start'), end: note('end'), asyncStart: note('asyncStart'), asyncEnd: note('asyncEnd'), error: note('error') });
+    seen.push(trace.traceSync((a) => a + 1, {}, null, 1));
+    seen.push(await trace.tracePromise(async () => 2, {}));
+    await new Promise((resolve) => trace.traceCallback((done) => setImmediate(done, null, 3), 0, {}, null, resolve));
+    await new Promise(setImmediate);
+    try {
+      trace.traceSync(() => {
+        throw new Error('no');
+      }, {});
+    } catch {}
+    return seen;
+  });
   await check('os', () => [typeof require('node:os').hostname(), require('node:os').EOL, require('node:os').platform(), require('node:os').constants.signals.SIGTERM]);
   await check('module', () => {
     const { builtinModules, isBuiltin, createRequire } = require('node:module');
