@@ -127,7 +127,6 @@ fn type_name<T>() -> &'static str {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::ffi::OsString;
     use std::net::IpAddr;

@@ -70,7 +70,6 @@ fn log_panic(info: &PanicHookInfo<'_>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};

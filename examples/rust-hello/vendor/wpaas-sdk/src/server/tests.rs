@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
