@@ -12,6 +12,7 @@ mod credentials;
 mod dev;
 mod dirs;
 mod exit;
+mod operator_log;
 mod output;
 mod progress;
 mod serve;

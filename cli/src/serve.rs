@@ -17,9 +17,9 @@ use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs};
+use crate::{credentials, dirs, operator_log};
 
-/// Runs the platform and a node
+/// Run the platform and a node
 ///
 /// Apps answer at http://APP.localhost:PORT; the API listens on its own address. State is SQLite and a
 /// local directory, or any S3-compatible bucket for slugs. The first start creates an owner and a token
@@ -63,6 +63,7 @@ struct Owner {
 
 /// Runs until SIGINT or SIGTERM, then drains.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    operator_log::start()?;
     let limits = Limits::from_env(std::env::vars())?;
     let data = match args.data {
         Some(directory) => directory,

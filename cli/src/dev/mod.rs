@@ -18,7 +18,7 @@ use tokio::sync::watch as latest;
 use wpaas_runtime::{Gate, Node};
 use wpaas_slug::{Limits, Store};
 
-use crate::{dirs, serve};
+use crate::{dirs, operator_log, serve};
 use project::Project;
 use watch::Watch;
 
@@ -27,7 +27,10 @@ const QUIET: Duration = Duration::from_millis(5);
 /// A build starts at the latest this long after the first event, however long the writing goes on.
 const LONGEST_SAVE: Duration = Duration::from_millis(100);
 
-/// Arguments of `wpaas dev`.
+/// Serve a directory while you work on it
+///
+/// Builds and serves it with the production runtime and production limits. The request after a save gets the
+/// new code.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   $ wpaas dev
@@ -74,6 +77,7 @@ impl Gate for Freshness {
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    operator_log::start()?;
     let limits = Limits::from_env(std::env::vars())?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let listener = serve::bind(address, "the app", "--port PORT").await?;
