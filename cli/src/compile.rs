@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use wpaas_slug::Limits;
+use crate::limits;
 
 /// Arguments of the compiler process.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,6 @@ pub(crate) struct Args {
 
 /// Compiles one component.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let limits = Limits::from_env(std::env::vars())?;
+    let limits = limits::of_environment()?;
     Ok(wpaas_runtime::compile_main(&args.input, &args.output, &limits)?)
 }

@@ -12,6 +12,7 @@ mod credentials;
 mod dev;
 mod dirs;
 mod exit;
+mod limits;
 mod operator_log;
 mod output;
 mod progress;

@@ -1,8 +1,8 @@
 //! What wpaas itself has to tell its operator: on standard error, apart from the apps' logs.
 
-use std::io::IsTerminal as _;
-
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use crate::output::Style;
 
 /// Names the level, `info`, or a filter such as `wpaas_runtime=debug,warn`.
 const VARIABLE: &str = "WPAAS_LOG";
@@ -18,11 +18,10 @@ pub(crate) fn start() -> anyhow::Result<()> {
                 "{VARIABLE} is not a filter such as `info` or `wpaas_runtime=debug,warn`"
             )
         })?;
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(!plain && std::io::stderr().is_terminal())
+        .with_ansi(Style::of_stderr().is_coloured())
         .try_init()
         .map_err(|error| anyhow::anyhow!("cannot start the operator's log: {error}"))
 }

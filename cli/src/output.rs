@@ -70,6 +70,18 @@ impl Style {
         let code = COLOURS.get(sum % COLOURS.len()).copied().unwrap_or(36);
         self.paint(code, name)
     }
+
+    /// `TIME source[dyno]: text` with time and source in the source's colour.
+    pub(crate) fn log_line(self, line: &str) -> String {
+        let Some((head, text)) = line.split_once(": ") else { return line.to_owned() };
+        let Some((at, source)) = head.split_once(' ') else { return line.to_owned() };
+        format!("{} {} {text}", self.dim(at), self.source(&format!("{source}:")))
+    }
+
+    /// Whether there are colours at all.
+    pub(crate) fn is_coloured(self) -> bool {
+        self.colour
+    }
 }
 
 /// The convention of no-color.org: set and not empty means no colour.
@@ -222,6 +234,13 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_lines_of_another_shape_are_left_alone() {
+        for line in ["", "no colon", "a: b"] {
+            assert_eq!(Style::default().log_line(line), line);
+        }
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -17,7 +17,7 @@ use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs, operator_log};
+use crate::{credentials, dirs, limits, operator_log};
 
 /// Run the platform and a node
 ///
@@ -64,7 +64,7 @@ struct Owner {
 /// Runs until SIGINT or SIGTERM, then drains.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     operator_log::start()?;
-    let limits = Limits::from_env(std::env::vars())?;
+    let limits = limits::of_environment()?;
     let data = match args.data {
         Some(directory) => directory,
         None => dirs::data()?,

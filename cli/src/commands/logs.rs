@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use wpaas_slug::Limits;
 
 use super::{Context, Target};
-use crate::{
-    api::{Events, LogSession},
-    output::Style,
-};
+use crate::api::{Events, LogSession};
 
 /// What an event may hold beyond the text of a line: the time and the source, and the field's name.
 const LINE_OVERHEAD: usize = 1_024;
@@ -63,20 +60,13 @@ pub(crate) async fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let mut events = Events::new(limit);
     while let Some(chunk) = stream.next().await {
         for line in events.push(&chunk?).context("the log cannot be read")? {
-            context.ui.line(coloured(context.ui.style, &line))?;
+            context.ui.line(context.ui.style.log_line(&line))?;
         }
     }
     if args.tail {
         bail!("the server has ended the log; `wpaas logs --tail` goes on with it");
     }
     Ok(())
-}
-
-/// `TIME source[dyno]: text` with time and source in the source's colour.
-fn coloured(style: Style, line: &str) -> String {
-    let Some((head, text)) = line.split_once(": ") else { return line.to_owned() };
-    let Some((at, source)) = head.split_once(' ') else { return line.to_owned() };
-    format!("{} {} {text}", style.dim(at), style.source(&format!("{source}:")))
 }
 
 #[cfg(test)]
@@ -122,12 +112,5 @@ mod tests {
         let error = run(&context, &args(true)).await.unwrap_err();
         assert!(error.to_string().contains("has ended the log"), "{error}");
         assert_eq!(streams.out(), format!("{LINE}\n"));
-    }
-
-    #[test]
-    fn lines_of_another_shape_are_left_alone() {
-        for line in ["", "no colon", "a: b"] {
-            assert_eq!(coloured(Style::default(), line), line);
-        }
     }
 }

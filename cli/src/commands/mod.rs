@@ -17,8 +17,7 @@ use wpaas_slug::Limits;
 
 use crate::{
     api::{self, Client},
-    app_context, credentials,
-    exit::Usage,
+    app_context, credentials, limits,
     output::Ui,
 };
 
@@ -62,7 +61,7 @@ pub(crate) struct Context {
 impl Context {
     /// For this process: its streams, its directory, the user's token.
     pub(crate) fn open(server: &ServerArgs) -> anyhow::Result<Self> {
-        let limits = limits()?;
+        let limits = limits::of_environment()?;
         let api = api::base_url(&server.api)?;
         let client = Client::new(&api, credentials::token(&api)?, limits.clone())?;
         let directory = std::env::current_dir().context("cannot find the current directory")?;
@@ -78,14 +77,6 @@ impl Context {
     pub(crate) fn shown(&self, app: &str) -> String {
         self.ui.err_style.cyan(app)
     }
-}
-
-/// The table of limits with the environment's overrides.
-fn limits() -> anyhow::Result<Limits> {
-    // `std::env::vars` panics on a variable that is not UTF-8, and a limit never is one.
-    let vars = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Limits::from_env(vars).map_err(|error| Usage(error.to_string()).into())
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::watch as latest;
 use wpaas_runtime::{Gate, Node};
-use wpaas_slug::{Limits, Store};
+use wpaas_slug::Store;
 
-use crate::{dirs, operator_log, serve};
+use crate::{dirs, limits, operator_log, serve};
 use project::Project;
 use watch::Watch;
 
@@ -78,7 +78,7 @@ impl Gate for Freshness {
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     operator_log::start()?;
-    let limits = Limits::from_env(std::env::vars())?;
+    let limits = limits::of_environment()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let listener = serve::bind(address, "the app", "--port PORT").await?;
     let address = listener.local_addr()?;

@@ -130,11 +130,11 @@ impl Inner {
         let cache = self.data.cache(run.app);
         tokio::fs::create_dir_all(&cache).await.map_err(io("build cache"))?;
         let output = run.output.clone();
-        let chosen = run.wanted.buildpack_url.clone();
         let job = Job {
             source,
             cache,
-            buildpack_url: chosen.or_else(|| env.get("BUILDPACK_URL").cloned()),
+            // Without it the builder looks at the config vars.
+            buildpack_url: run.wanted.buildpack_url.clone(),
             env,
             output: Box::new(move |line: &str| output.line(line)),
         };
