@@ -46,7 +46,7 @@ impl Exports {
     pub(crate) fn offers(&self, world: World) -> bool {
         match world {
             World::Http => self.has(HANDLER),
-            World::Cli => self.has(RUN),
+            World::Cli | World::Cgi => self.has(RUN),
         }
     }
 
@@ -104,7 +104,7 @@ impl Component {
         }
         let needed = match world {
             World::Http => HANDLER,
-            World::Cli => RUN,
+            World::Cli | World::Cgi => RUN,
         };
         let reason = format!(
             "process type {process} needs a component that exports {needed}; this one exports {}",

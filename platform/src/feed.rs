@@ -38,6 +38,7 @@ pub(crate) async fn spec(db: &mut AnyConnection, app: &App) -> Result<AppSpec, E
             version: release.version,
             slug: named.digest,
             config: config::get(db, app.id, release.event.config).await?,
+            egress: vec![],
         });
     }
     Ok(spec)

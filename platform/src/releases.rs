@@ -160,6 +160,7 @@ impl Inner {
                     version: last.version + 1,
                     slug: slug.digest,
                     config: draft.config.clone(),
+                    egress: vec![],
                 });
                 Some(spec)
             }

@@ -40,8 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let own = ComponentRef::Own { digest, size: wasm.len() as u64 };
     let component = if on_stack { ComponentRef::Stack } else { own };
     store.put(wasm.into()).await?;
-    let (command, world, args) = (String::new(), World::Http, arguments.collect());
-    let web = ProcessType { command, component, world, args };
+    let web = ProcessType::new("", component, World::Http, arguments.collect());
     let (buildpack, stack) = ("none".to_owned(), on_stack.then(|| "stack".to_owned()));
     let files = files(&store, paths.get(1)).await?;
     let slug = SlugConfig { buildpack, stack, processes: [("web".into(), web)].into(), files };
@@ -51,7 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let node = Node::builder(store, cache).log_sink(Arc::new(Terminal)).single_app(true).build()?;
     node.apply(Change::Stack { name: "stack".into(), component: digest }).await?;
     let (id, name, domains, maintenance) = (uuid::Uuid::nil(), "app".to_owned(), vec![], false);
-    let release = Some(ReleaseSpec { id, version: 1, slug: slug.digest, config });
+    let egress = vec![];
+    let release = Some(ReleaseSpec { id, version: 1, slug: slug.digest, config, egress });
     let formation = [("web".to_owned(), Scale { min: 0, max: 10 })].into();
     let app = AppSpec { id, name, domains, maintenance, release, formation };
     node.apply(Change::App(Arc::new(app))).await?;

@@ -19,7 +19,19 @@ pub struct Scale {
     pub max: u32,
 }
 
-/// What makes a release run: slug and config vars together.
+/// One destination that a release's dynos may connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressRule {
+    /// A host name, `*.SUFFIX` for every name below a suffix, `*` for every public address, an IP
+    /// address, or a network (`10.1.0.0/16`). Only an address or a network written here opens addresses
+    /// that are private or the node's own.
+    pub host: String,
+    /// The TCP port; `None` for every port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// What makes a release run: slug, config vars and what it may connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseSpec {
     /// The release's id in the Platform API.
@@ -30,6 +42,9 @@ pub struct ReleaseSpec {
     pub slug: Digest,
     /// The config vars, which become the dyno's environment.
     pub config: BTreeMap<String, String>,
+    /// What its dynos may connect to; everything else is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<EgressRule>,
 }
 
 /// Everything a node needs to know of an app.

@@ -19,5 +19,5 @@ pub mod store;
 
 pub use digest::Digest;
 pub use limits::Limits;
-pub use manifest::{ComponentRef, FileEntry, ProcessType, Slug, SlugConfig, World};
+pub use manifest::{ComponentRef, FileEntry, Isolation, ProcessType, Slug, SlugConfig, World};
 pub use store::Store;

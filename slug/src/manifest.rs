@@ -26,10 +26,29 @@ pub const COMPONENT_TYPE: &str = "application/wasm";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum World {
-    /// It exports `wasi:http/incoming-handler@0.2`.
+    /// It exports `wasi:http/incoming-handler@0.2`, or `wasi:http/handler@0.3` on nodes that allow it.
     Http,
     /// It exports `wasi:cli/run@0.2`.
     Cli,
+    /// It exports `wasi:cli/run@0.2`, and a run of it answers one request as RFC 3875 says.
+    Cgi,
+}
+
+/// How much of a dyno's state requests share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// An instance serves many requests, as a process does on Heroku.
+    #[default]
+    Instance,
+    /// Each request gets an instance of its own.
+    Request,
+}
+
+impl Isolation {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a process type's component comes from.
@@ -59,6 +78,26 @@ pub struct ProcessType {
     /// The guest's arguments (`wasi:cli/environment.get-arguments`), meaning defined by the component.
     #[serde(default)]
     pub args: Vec<String>,
+    /// How much of a dyno's state requests share.
+    #[serde(default, skip_serializing_if = "Isolation::is_default")]
+    pub isolation: Isolation,
+    /// Requests that one instance may work on at the same time, where its world allows more than one;
+    /// `None` leaves it to the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+}
+
+impl ProcessType {
+    /// A process type with the defaults of everything that an app's settings may change.
+    pub fn new(
+        command: impl Into<String>,
+        component: ComponentRef,
+        world: World,
+        args: Vec<String>,
+    ) -> Self {
+        let command = command.into();
+        Self { command, component, world, args, isolation: Isolation::default(), concurrency: None }
+    }
 }
 
 /// One file of `/app`.

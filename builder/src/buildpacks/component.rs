@@ -70,7 +70,7 @@ pub(super) fn compile(dir: &Path, commands: &Commands, limits: &Limits) -> Resul
         let Some(component) = files.get(&file) else { continue };
         let world = component.world_for(process, &file)?;
         let component = ComponentRef::Own { digest: component.digest, size: component.size() };
-        let process_type = ProcessType { command: command.clone(), component, world, args };
+        let process_type = ProcessType::new(command, component, world, args);
         processes.insert(process.clone(), process_type);
     }
     let components: HashMap<_, _> =

@@ -211,7 +211,7 @@ impl App<'_> {
                 vec![format!("/app/{BUNDLES}/{name}"), "node".into(), format!("/app/{entry}")];
             args.extend(launch.args);
             let (component, world) = (ComponentRef::Stack, world_of(&process));
-            processes.insert(process, ProcessType { command, component, world, args });
+            processes.insert(process, ProcessType::new(command, component, world, args));
         }
         Ok(processes)
     }

@@ -125,8 +125,7 @@ impl App<'_> {
             };
             let world = component.world_for(process, &target.name)?;
             let own = ComponentRef::Own { digest: component.digest, size: component.size() };
-            let process_type =
-                ProcessType { command: command.clone(), component: own, world, args: args.clone() };
+            let process_type = ProcessType::new(command, own, world, args.clone());
             processes.insert(process.clone(), process_type);
         }
         let components = made.into_values().map(|made| (made.digest, made.bytes)).collect();

@@ -134,7 +134,8 @@ impl Project {
             self.node.apply(change).await?;
         }
         let version = self.current.as_ref().map_or(1, |release| release.version + 1);
-        let release = ReleaseSpec { id: Uuid::new_v4(), version, slug, config };
+        let egress = vec![];
+        let release = ReleaseSpec { id: Uuid::new_v4(), version, slug, config, egress };
         let web = Scale { min: 0, max: 20 };
         let app = AppSpec {
             id: self.id,

@@ -130,12 +130,8 @@ impl FakeBuilder {
 /// A slug whose component is `content`, with process types web and worker.
 pub(crate) fn slug(content: &[u8], stack: Option<&str>) -> Slug {
     let digest = Digest::of(content);
-    let process = |command: &str| ProcessType {
-        command: command.into(),
-        component: ComponentRef::Own { digest, size: content.len() as u64 },
-        world: World::Http,
-        args: vec![],
-    };
+    let component = ComponentRef::Own { digest, size: content.len() as u64 };
+    let process = |command: &str| ProcessType::new(command, component.clone(), World::Http, vec![]);
     let config = SlugConfig {
         buildpack: "Component".into(),
         stack: stack.map(str::to_owned),

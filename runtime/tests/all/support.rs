@@ -190,7 +190,7 @@ pub async fn slug(
     }
     let component = if on_stack { ComponentRef::Stack } else { ComponentRef::Own { digest, size } };
     let args = vec!["one".into(), "two".into()];
-    let web = ProcessType { command: "the command".into(), component, world: World::Http, args };
+    let web = ProcessType::new("the command", component, World::Http, args);
     let config = SlugConfig {
         buildpack: "Test".into(),
         stack: on_stack.then(|| "test-stack".into()),
@@ -209,6 +209,7 @@ pub fn app(name: &str, slug: Option<Digest>) -> AppSpec {
         version: 1,
         slug,
         config: BTreeMap::new(),
+        egress: vec![],
     });
     AppSpec {
         id: Uuid::from_slice(&Digest::of(name.as_bytes()).hex().as_bytes()[..16]).unwrap(),

@@ -11,8 +11,7 @@ fn file(path: &str, content: &[u8]) -> FileEntry {
 
 fn config(files: Vec<FileEntry>) -> SlugConfig {
     let component = ComponentRef::Own { digest: Digest::of(b"wasm"), size: 4 };
-    let web =
-        ProcessType { command: "app.wasm".into(), component, world: World::Http, args: vec![] };
+    let web = ProcessType::new("app.wasm", component, World::Http, vec![]);
     SlugConfig {
         buildpack: "Component".into(),
         stack: None,

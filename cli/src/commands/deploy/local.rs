@@ -174,12 +174,7 @@ mod tests {
             let size = content.len() as u64;
             files.push(FileEntry { path: path.into(), digest, size, executable: false });
         }
-        let web = ProcessType {
-            command: "npm start".into(),
-            component: ComponentRef::Stack,
-            world: World::Http,
-            args: vec![],
-        };
+        let web = ProcessType::new("npm start", ComponentRef::Stack, World::Http, vec![]);
         let config = SlugConfig {
             buildpack: "Node.js".into(),
             stack: Some("node-20".into()),
