@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,16 +13,18 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 use wpaas_slug::{
-    ComponentRef, Digest, World,
+    ComponentRef, Digest, ProcessType, World,
     feed::{AppSpec, DynoStatus, ReleaseSpec, Scale},
 };
 
 use crate::{
-    Error,
+    Error, cgi,
     checkout::{Checkout, Checkouts},
-    code::{Code, CodeCache},
+    code::{Code, CodeCache, GuestPre},
     dyno::{DynoSpec, Host, environment},
-    formation::Formation,
+    dynos::Dynos,
+    formation::{Formation, Web},
+    process::Workers,
 };
 
 /// The process type that gets the app's requests.
@@ -52,33 +57,36 @@ pub(crate) struct Release {
     scale: Mutex<BTreeMap<String, Scale>>,
     ready: OnceCell<Ready>,
     failure: Mutex<Option<(Instant, Arc<Error>)>>,
+    /// It is the app's current release, so its dynos may start.
+    current: AtomicBool,
 }
 
 struct Ready {
     /// The stack and the component of it that this release runs on.
     stack: Option<(String, Digest)>,
-    formations: BTreeMap<String, Arc<Formation>>,
+    web: Option<Arc<Formation>>,
+    /// Those of all process types, also of web.
+    formations: BTreeMap<String, Arc<dyn Dynos>>,
 }
 
 impl Release {
     pub(crate) fn new(app: &AppSpec, spec: ReleaseSpec) -> Arc<Self> {
-        Arc::new(Self {
-            app: app.id,
-            spec,
-            scale: Mutex::new(app.formation.clone()),
-            ready: OnceCell::new(),
-            failure: Mutex::new(None),
-        })
+        Self::with(app.id, spec, app.formation.clone())
     }
 
     /// The same release from scratch, on whatever its stack is now.
     pub(crate) fn renewed(&self) -> Arc<Self> {
+        Self::with(self.app, self.spec.clone(), self.scale.lock().clone())
+    }
+
+    fn with(app: Uuid, spec: ReleaseSpec, scale: BTreeMap<String, Scale>) -> Arc<Self> {
         Arc::new(Self {
-            app: self.app,
-            spec: self.spec.clone(),
-            scale: Mutex::new(self.scale.lock().clone()),
+            app,
+            spec,
+            scale: Mutex::new(scale),
             ready: OnceCell::new(),
             failure: Mutex::new(None),
+            current: AtomicBool::new(false),
         })
     }
 
@@ -111,46 +119,55 @@ impl Release {
                 error
             })
         });
-        made.await.map(|_| true)
+        made.await?;
+        self.start_if_current();
+        Ok(true)
+    }
+
+    /// The app's requests go to this release from now on.
+    pub(crate) fn make_current(&self) {
+        self.current.store(true, Ordering::SeqCst);
+        self.start_if_current();
+    }
+
+    /// Whatever comes first, being current or being prepared, the other finds it done.
+    fn start_if_current(&self) {
+        if self.current.load(Ordering::SeqCst) {
+            self.formations().for_each(|(_, dynos)| Arc::clone(dynos).activate());
+        }
     }
 
     async fn make(&self, resources: &Resources) -> Result<Ready, Error> {
         let parts = Parts::get(resources, self.spec.slug).await?;
         // Held until the formations are in place, so that no change of the scale is lost in between.
         let scale = self.scale.lock();
-        let mut formations = BTreeMap::new();
-        for (name, code) in parts.codes {
-            let Some(process) = parts.checkout.config.processes.get(&name) else { continue };
-            let boots_on_request = process.component == ComponentRef::Stack;
-            let mut args = process.args.clone();
-            if boots_on_request {
-                let boot = format!("--boot-timeout-ms={}", resources.host.limits.boot_ms);
-                args.insert(0, boot);
-            }
-            let spec = DynoSpec {
-                app: self.app,
-                process_type: name.clone(),
-                env: environment(&self.spec.config),
-                args,
-                boots_on_request,
-                checkout: Arc::clone(&parts.checkout),
-                code,
+        let mut web = None;
+        let mut formations: BTreeMap<String, Arc<dyn Dynos>> = BTreeMap::new();
+        for (name, process) in &parts.checkout.config.processes {
+            let Some(guest) = parts.guests.get(name) else { continue };
+            let host = Arc::clone(&resources.host);
+            let scale = scale.get(name).copied().unwrap_or(OFF);
+            let spec = parts.dyno_spec(&host, self.app, &self.spec, (name, process), guest);
+            let serving = match guest.pre.clone() {
+                GuestPre::Command(pre) => {
+                    formations.insert(name.clone(), Workers::new(host, spec, pre, scale));
+                    continue;
+                }
+                GuestPre::Http(pre) => Web::Http(pre),
+                GuestPre::Cgi(pre) => Web::Cgi(pre),
             };
-            let formation = Formation::new(
-                Arc::clone(&resources.host),
-                spec,
-                scale.get(&name).copied().unwrap_or(OFF),
-                process.command.clone(),
-                (self.spec.id, self.spec.version),
-            );
-            formations.insert(name, formation);
+            let formation = Formation::new(host, spec, serving, scale);
+            if name == WEB {
+                web = Some(Arc::clone(&formation));
+            }
+            formations.insert(name.clone(), formation);
         }
-        Ok(Ready { stack: parts.stack, formations })
+        Ok(Ready { stack: parts.stack, web, formations })
     }
 
     /// The formation that gets the app's requests, once the release is prepared.
     pub(crate) fn web(&self) -> Option<&Arc<Formation>> {
-        self.ready.get()?.formations.get(WEB)
+        self.ready.get()?.web.as_ref()
     }
 
     pub(crate) fn rescale(&self, formation: &BTreeMap<String, Scale>) {
@@ -160,7 +177,7 @@ impl Release {
         }
         *scale = formation.clone();
         for (name, running) in self.formations() {
-            running.rescale(scale.get(name).copied().unwrap_or(OFF));
+            Arc::clone(running).rescale(scale.get(name).copied().unwrap_or(OFF));
         }
     }
 
@@ -168,11 +185,11 @@ impl Release {
     pub(crate) fn restart(&self, dyno: Option<&str>) {
         for (name, formation) in self.formations() {
             match dyno {
-                None => formation.restart(None),
+                None => Arc::clone(formation).restart(None),
                 Some(dyno) => {
                     let number = dyno.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
                     if let Some(Ok(number)) = number.map(str::parse) {
-                        formation.restart(Some(number));
+                        Arc::clone(formation).restart(Some(number));
                     }
                 }
             }
@@ -181,6 +198,7 @@ impl Release {
 
     /// Another release has taken its place.
     pub(crate) fn retire(&self) {
+        self.current.store(false, Ordering::SeqCst);
         for (_, formation) in self.formations() {
             formation.retire();
         }
@@ -193,17 +211,23 @@ impl Release {
             .collect()
     }
 
-    fn formations(&self) -> impl Iterator<Item = (&String, &Arc<Formation>)> {
+    fn formations(&self) -> impl Iterator<Item = (&String, &Arc<dyn Dynos>)> {
         self.ready.get().into_iter().flat_map(|ready| &ready.formations)
     }
 }
 
 /// A slug on disk with the code of its process types.
 pub(crate) struct Parts {
-    checkout: Arc<Checkout>,
-    /// By process type; those that serve HTTP.
-    codes: BTreeMap<String, Arc<Code>>,
-    stack: Option<(String, Digest)>,
+    pub(crate) checkout: Arc<Checkout>,
+    /// By process type.
+    pub(crate) guests: BTreeMap<String, Guest>,
+    pub(crate) stack: Option<(String, Digest)>,
+}
+
+/// What the dynos of one process type run.
+pub(crate) struct Guest {
+    pub(crate) code: Arc<Code>,
+    pub(crate) pre: GuestPre,
 }
 
 impl Parts {
@@ -218,13 +242,10 @@ impl Parts {
                 Some((name.clone(), component.ok_or_else(|| Error::UnknownStack(name.clone()))?))
             }
         };
-        let mut codes = BTreeMap::new();
+        let mut guests = BTreeMap::new();
         for (name, process) in &config.processes {
-            if process.world != World::Http {
-                if name == WEB {
-                    return Err(Error::NotHttp { name: name.clone() });
-                }
-                continue;
+            if name == WEB && process.world == World::Cli {
+                return Err(Error::NotHttp { name: name.clone() });
             }
             let component = match (&process.component, &stack) {
                 (ComponentRef::Own { digest, .. }, _) => *digest,
@@ -232,8 +253,44 @@ impl Parts {
                 // The slug's own check has refused this.
                 (ComponentRef::Stack, None) => continue,
             };
-            codes.insert(name.clone(), resources.codes.get(component).await?);
+            let code = resources.codes.get(component).await?;
+            let pre = code.guest(process.world)?;
+            guests.insert(name.clone(), Guest { code, pre });
         }
-        Ok(Self { checkout, codes, stack })
+        Ok(Self { checkout, guests, stack })
+    }
+
+    /// What all dynos of a process type of `release` have in common.
+    pub(crate) fn dyno_spec(
+        &self,
+        host: &Host,
+        app: Uuid,
+        release: &ReleaseSpec,
+        (name, process): (&str, &ProcessType),
+        guest: &Guest,
+    ) -> DynoSpec {
+        let boots_on_request =
+            process.component == ComponentRef::Stack && process.world == World::Http;
+        let mut args = process.args.clone();
+        if boots_on_request {
+            args.insert(0, format!("--boot-timeout-ms={}", host.limits.boot_ms));
+        }
+        let mut env = environment(&release.config);
+        if process.world == World::Cgi {
+            env.retain(|(name, _)| !cgi::is_reserved(name));
+        }
+        DynoSpec {
+            app,
+            process_type: name.to_owned(),
+            command: process.command.clone(),
+            release_id: release.id,
+            release_version: release.version,
+            env,
+            args,
+            boots_on_request,
+            isolation: process.isolation,
+            checkout: Arc::clone(&self.checkout),
+            _code: Arc::clone(&guest.code),
+        }
     }
 }

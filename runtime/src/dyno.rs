@@ -6,13 +6,19 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, cli::StdoutStream};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
-use wpaas_slug::{Limits, log::LogSink};
+use wpaas_slug::{
+    Isolation, Limits,
+    feed::{self, DynoStatus},
+    log::LogSink,
+};
 
 use crate::{
     Error,
@@ -23,6 +29,7 @@ use crate::{
     lines::{DynoLog, Lines},
     memory::Memory,
     outgoing::{Outgoing, deny_socket},
+    stdio::Input,
     tmp::{Tmp, TmpRoot},
 };
 
@@ -33,12 +40,55 @@ const PORT: &str = "8080";
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
     pub(crate) process_type: String,
+    /// The Procfile's command, for people.
+    pub(crate) command: String,
+    pub(crate) release_id: Uuid,
+    pub(crate) release_version: u64,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
     /// The first request loads the app into the stack's engine, which counts as booting.
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
-    pub(crate) code: Arc<Code>,
+    /// What the node's cache finds again as long as it is used.
+    pub(crate) _code: Arc<Code>,
+    pub(crate) isolation: Isolation,
+}
+
+impl DynoSpec {
+    /// `web.1`
+    pub(crate) fn dyno(&self, number: u32) -> String {
+        format!("{}.{number}", self.process_type)
+    }
+
+    /// The dyno `number` as `ps` shows it.
+    pub(crate) fn status(
+        &self,
+        number: u32,
+        state: feed::DynoState,
+        since: Timestamp,
+    ) -> DynoStatus {
+        DynoStatus {
+            name: self.dyno(number),
+            process_type: self.process_type.clone(),
+            command: self.command.clone(),
+            state,
+            since,
+            release_id: self.release_id,
+            release_version: self.release_version,
+        }
+    }
+}
+
+/// Where the standard streams of one instance lead, and what its environment has beyond its process type's.
+#[derive(Default)]
+pub(crate) struct Io {
+    pub(crate) env: Vec<(String, String)>,
+    /// Without it there is nothing to read.
+    pub(crate) stdin: Option<Input>,
+    /// Without it, what is written goes to the app's log.
+    pub(crate) stdout: Option<Box<dyn StdoutStream + Sync>>,
+    /// As `stdout`.
+    pub(crate) stderr: Option<Box<dyn StdoutStream + Sync>>,
 }
 
 /// What all dynos of a node have in common.
@@ -46,6 +96,10 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
+    /// The tasks of all processes.
+    pub(crate) processes: TaskTracker,
+    /// The node stops: processes are asked to end.
+    pub(crate) stopping: CancellationToken,
     tmp: TmpRoot,
     /// One permit per instance.
     places: Arc<Semaphore>,
@@ -67,6 +121,8 @@ impl Host {
             engine,
             limits,
             sink,
+            processes: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             tmp: TmpRoot::new(cache)?,
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
@@ -83,6 +139,12 @@ impl Host {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
+    }
+
+    /// The log of a dyno.
+    pub(crate) fn log(&self, app: Uuid, dyno: &str) -> DynoLog {
+        let line_bytes = Limits::size(self.limits.log_line_bytes);
+        DynoLog::new(Arc::clone(&self.sink), app, dyno, line_bytes)
     }
 
     /// Makes a formation known to [`Host::formations`].
@@ -129,10 +191,10 @@ impl DynoState {
     }
 }
 
-/// A running dyno.
-pub(crate) struct Instance {
+/// A running dyno; `G` are the functions that its component exports.
+pub(crate) struct Instance<G = Proxy> {
     pub(crate) store: Store<DynoState>,
-    pub(crate) proxy: Proxy,
+    pub(crate) guest: G,
     pub(crate) log: DynoLog,
     /// Requests answered so far.
     pub(crate) served: u64,
@@ -146,21 +208,24 @@ pub(crate) struct Instance {
 #[error("the request's time is over")]
 pub(crate) struct DeadlinePassed;
 
-impl Instance {
-    /// Starts a dyno under the name `dyno`. The guest's start functions run here, under the exchange's
+impl<G> Instance<G> {
+    /// Starts a dyno under the name `dyno`. The guest's start functions run in `instantiate`, under the exchange's
     /// deadline when there is one.
     pub(crate) async fn start(
         host: &Host,
         spec: &DynoSpec,
-        log: DynoLog,
         dyno: &str,
-        permit: OwnedSemaphorePermit,
+        io: Io,
         exchange: Option<Arc<Exchange>>,
+        instantiate: impl AsyncFnOnce(&mut Store<DynoState>) -> wasmtime::Result<G>,
     ) -> Result<Self, StartError> {
+        let permit = host.place().await;
+        let log = host.log(spec.app, dyno);
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
         let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
-        let wasi = wasi(spec, dyno, &log, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
+        let wasi =
+            wasi(spec, dyno, io, &log, (&stdout, &stderr), &tmp).map_err(StartError::Host)?;
         let limits = &host.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::size(limits.dyno_handles));
@@ -183,9 +248,8 @@ impl Instance {
             let late = store.data().exchange.as_ref().is_some_and(|exchange| exchange.is_late());
             if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
-        let started = spec.code.pre.instantiate_async(&mut store).await;
-        let proxy = started.map_err(StartError::Guest)?;
-        Ok(Self { store, proxy, log, served: 0, stdout, stderr, _permit: permit })
+        let guest = instantiate(&mut store).await.map_err(StartError::Guest)?;
+        Ok(Self { store, guest, log, served: 0, stdout, stderr, _permit: permit })
     }
 
     /// The request that the guest works on from now on.
@@ -217,19 +281,23 @@ pub(crate) enum StartError {
 fn wasi(
     spec: &DynoSpec,
     dyno: &str,
+    io: Io,
     log: &DynoLog,
-    stdout: &Lines,
-    stderr: &Lines,
+    (stdout, stderr): (&Lines, &Lines),
     tmp: &Tmp,
 ) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
+    if let Some(stdin) = io.stdin {
+        wasi.stdin(stdin);
+    }
     wasi.args(&spec.args)
         .envs(&spec.env)
+        .envs(&io.env)
         .env("PORT", PORT)
         .env("DYNO", dyno)
         .initial_cwd("/app")
-        .stdout(stdout.clone())
-        .stderr(stderr.clone())
+        .stdout(io.stdout.unwrap_or_else(|| Box::new(stdout.clone())))
+        .stderr(io.stderr.unwrap_or_else(|| Box::new(stderr.clone())))
         .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
         .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
         .socket_addr_check(deny_socket(log.clone()))

@@ -9,16 +9,20 @@
 //! start one), a worker task runs the guest, and the exchange between router and worker enforces the
 //! deadlines and carries the outcome into the router's log line.
 //!
+//! Other process types run as commands: kept running by [`process::Workers`], or once by [`Node::run`].
+//!
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
 mod app;
 mod blobs;
 mod body;
+mod cgi;
 mod checkout;
 mod code;
 mod compile;
 mod dyno;
+mod dynos;
 mod engine;
 mod error;
 mod exchange;
@@ -31,9 +35,12 @@ mod memory;
 mod node;
 mod outgoing;
 mod pool;
+mod process;
 mod request_log;
+mod reuse;
 mod router;
 mod server;
+mod stdio;
 mod table;
 mod tmp;
 mod worker;
@@ -41,3 +48,4 @@ mod worker;
 pub use compile::{Compiler, compile_main};
 pub use error::Error;
 pub use node::{Builder, Gate, Node};
+pub use process::{OneOff, OneOffError, Release, Run, Sink};

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
+use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 use wpaas_slug::{
     Digest, Limits, Store,
@@ -31,6 +32,7 @@ use crate::{
     code::CodeCache,
     dyno::Host,
     engine,
+    process::{self, OneOff, OneOffError, OneOffs, Run},
     router::Router,
     server,
     table::{Naming, Table},
@@ -148,7 +150,15 @@ impl Builder {
             resources: Arc::clone(&resources),
             gate: self.gate,
         });
-        let inner = Inner { router, resources, limits, changes: AtomicU64::new(0) };
+        let stopping = resources.host.stopping.clone().drop_guard();
+        let inner = Inner {
+            router,
+            resources,
+            limits,
+            changes: AtomicU64::new(0),
+            one_offs: OneOffs::default(),
+            _stopping: stopping,
+        };
         Ok(Node { inner: Arc::new(inner) })
     }
 }
@@ -176,6 +186,9 @@ struct Inner {
     limits: Arc<Limits>,
     /// Counts changes in the order in which they arrive.
     changes: AtomicU64,
+    one_offs: OneOffs,
+    /// Processes do not outlive the node.
+    _stopping: DropGuard,
 }
 
 impl Node {
@@ -205,6 +218,9 @@ impl Node {
         for before in &before {
             self.inner.retire_unless_current(before);
         }
+        for release in apps.iter().filter_map(|app| app.release.as_ref()) {
+            release.make_current();
+        }
         let stacks: Vec<Digest> = snapshot.stacks.into_values().collect();
         tokio::spawn(prepare_all(Arc::downgrade(&self.inner), stacks, apps));
     }
@@ -222,6 +238,27 @@ impl Node {
     ) -> io::Result<()> {
         let (router, limits) = (Arc::clone(&self.inner.router), Arc::clone(&self.inner.limits));
         server::serve(router, limits, listener, shutdown).await
+    }
+
+    /// Runs a command of an app once, as a dyno of its own. It goes on after its release was replaced, and ends
+    /// with the app, with the node, or after `one_off_ms`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such command, or no room for it ([`OneOffError`]). What goes wrong later is told by the exit
+    /// status and the app's log.
+    pub async fn run(&self, job: OneOff) -> Result<Run, OneOffError> {
+        let Inner { router, resources, one_offs, .. } = &*self.inner;
+        Box::pin(process::run(resources, &router.table, one_offs, job)).await
+    }
+
+    /// Asks all workers and one-off dynos to end, and waits until they have, for at most `drain_ms` (then R12). None
+    /// is started after that.
+    pub async fn stop_processes(&self) {
+        let host = &self.inner.resources.host;
+        host.stopping.cancel();
+        host.processes.close();
+        host.processes.wait().await;
     }
 }
 
@@ -276,6 +313,7 @@ impl Inner {
         let Ok(before) = self.router.table.install(id, app.clone(), order) else { return };
         if let Some(App { spec, release: Some(release) }) = app.as_deref() {
             release.rescale(&spec.formation);
+            release.make_current();
         }
         if let Some(before) = before {
             self.retire_unless_current(&before);
@@ -326,6 +364,7 @@ impl NodeLink for Node {
             Change::AppRemoved { id } => {
                 let order = self.inner.next_change();
                 self.inner.install(id, None, order);
+                self.inner.one_offs.stop(id, None);
                 Ok(())
             }
             Change::Stack { name, component } => self.inner.apply_stack(name, component).await,
@@ -341,13 +380,19 @@ impl NodeLink for Node {
 
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {
         let release = self.inner.router.table.get(app).and_then(|app| app.release.clone());
-        release.map(|release| release.dynos()).unwrap_or_default()
+        let mut dynos = release.map(|release| release.dynos()).unwrap_or_default();
+        dynos.extend(self.inner.one_offs.dynos(app));
+        dynos
     }
 
     async fn restart(&self, app: Uuid, dyno: Option<String>) {
         let release = self.inner.router.table.get(app).and_then(|app| app.release.clone());
         if let Some(release) = release {
             release.restart(dyno.as_deref());
+        }
+        // A one-off dyno is stopped by its name only; it would not be started again.
+        if let Some(dyno) = dyno {
+            self.inner.one_offs.stop(app, Some(&dyno));
         }
     }
 }

@@ -13,11 +13,14 @@
 )]
 
 mod apps;
+mod cgi;
 mod compiler;
 mod connections;
 mod crashes;
 mod http;
+mod isolation;
 mod limits;
+mod processes;
 mod releases;
 mod sandbox;
 mod support;
