@@ -9,8 +9,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
-use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime::{
+    Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, component::ResourceTable,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 use wpaas_slug::{Limits, log::LogSink};
 
@@ -20,10 +22,11 @@ use crate::{
     code::Code,
     exchange::Exchange,
     formation::Formation,
+    fs::{Disk, FilesView},
     lines::{DynoLog, Lines},
     memory::Memory,
     outgoing::{Outgoing, deny_socket},
-    tmp::{Tmp, TmpRoot},
+    tmp::TmpRoot,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -46,7 +49,7 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
-    tmp: TmpRoot,
+    tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
     formations: Mutex<Vec<Weak<Formation>>>,
@@ -67,7 +70,7 @@ impl Host {
             engine,
             limits,
             sink,
-            tmp: TmpRoot::new(cache)?,
+            tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
         })
@@ -107,7 +110,7 @@ pub(crate) struct DynoState {
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
-    _tmp: Tmp,
+    disk: Arc<Disk>,
 }
 
 impl WasiView for DynoState {
@@ -123,6 +126,11 @@ impl WasiHttpView for DynoState {
 }
 
 impl DynoState {
+    /// What wasi:filesystem works on.
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView { disk: &self.disk, table: &mut self.table }
+    }
+
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
     pub(crate) fn admit_host(&mut self, admit: bool) {
         self.outgoing.admit_host = admit;
@@ -159,9 +167,9 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
-        let wasi = wasi(spec, dyno, &log, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
+        let wasi = wasi(spec, dyno, &log, &stdout, &stderr);
         let limits = &host.limits;
+        let disk = Disk::new(Arc::clone(&spec.checkout.base), &host.tmp, limits, log.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::size(limits.dyno_handles));
         let mut http = WasiHttpCtx::new();
@@ -174,7 +182,7 @@ impl Instance {
             outgoing: Outgoing::new(log.clone(), Limits::size(limits.body_chunk_bytes)),
             memory: Memory::new(limits),
             exchange,
-            _tmp: tmp,
+            disk,
         };
         let mut store = Store::new(&host.engine, state);
         store.limiter(|state| &mut state.memory);
@@ -184,7 +192,7 @@ impl Instance {
             if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
         let started = spec.code.pre.instantiate_async(&mut store).await;
-        let proxy = started.map_err(StartError::Guest)?;
+        let proxy = started.map_err(StartError::from)?;
         Ok(Self { store, proxy, log, served: 0, stdout, stderr, _permit: permit })
     }
 
@@ -214,14 +222,7 @@ pub(crate) enum StartError {
     Guest(wasmtime::Error),
 }
 
-fn wasi(
-    spec: &DynoSpec,
-    dyno: &str,
-    log: &DynoLog,
-    stdout: &Lines,
-    stderr: &Lines,
-    tmp: &Tmp,
-) -> wasmtime::Result<WasiCtx> {
+fn wasi(spec: &DynoSpec, dyno: &str, log: &DynoLog, stdout: &Lines, stderr: &Lines) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.args(&spec.args)
         .envs(&spec.env)
@@ -230,13 +231,11 @@ fn wasi(
         .initial_cwd("/app")
         .stdout(stdout.clone())
         .stderr(stderr.clone())
-        .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
-        .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
         .socket_addr_check(deny_socket(log.clone()))
         .allow_tcp(true)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    Ok(wasi.build())
+    wasi.build()
 }
 
 /// The environment of a process type: config vars, without those that the platform sets itself.

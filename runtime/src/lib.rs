@@ -24,6 +24,7 @@ mod error;
 mod exchange;
 mod formation;
 mod forward;
+mod fs;
 mod hcode;
 mod keyed;
 mod lines;

@@ -108,8 +108,17 @@ limits! {
     dyno_core_instances = 100;
     /// Host resource handles (bodies, streams, pollables, descriptors) one dyno may hold.
     dyno_handles = 10_000;
-    /// Files written to a dyno's `/tmp`.
-    dyno_tmp_bytes = 64 * MIB;
+    /// Everything that a dyno has written to `/app` and `/tmp` and not removed, by the files' sizes.
+    dyno_disk_bytes = 256 * MIB;
+    /// Files, directories and names that a dyno may make or change; a new file counts as two, a long symlink
+    /// as several.
+    dyno_files = 40_000;
+    /// Files of the host that a dyno keeps open, however many it has open itself.
+    dyno_host_files = 8;
+    /// What a dyno may have handed over for writing to files without waiting for it.
+    dyno_write_buffer_bytes = MIB;
+    /// A path in a dyno, or the target of a symlink (Linux: 4,096).
+    path_bytes = 4_096;
     /// Epoch tick: how often a running guest can be interrupted.
     epoch_tick_ms = 10;
     /// Time for a web process to listen on `$PORT` (Heroku: 60 s), then R10.
