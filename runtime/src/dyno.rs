@@ -222,6 +222,13 @@ pub(crate) enum StartError {
     Guest(wasmtime::Error),
 }
 
+impl From<wasmtime::Error> for StartError {
+    /// Sorts why instantiating failed.
+    fn from(error: wasmtime::Error) -> Self {
+        if error.is::<PoolConcurrencyLimitError>() { Self::Host(error) } else { Self::Guest(error) }
+    }
+}
+
 fn wasi(spec: &DynoSpec, dyno: &str, log: &DynoLog, stdout: &Lines, stderr: &Lines) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.args(&spec.args)

@@ -47,12 +47,16 @@ impl Volume {
             return Err(Errno::Invalid);
         }
         let exclusive = how.create && how.exclusive;
-        let last = if exclusive {
-            Last::Name
-        } else if how.follow {
-            Last::Follow
-        } else {
-            Last::Stay
+        // What is to be made must be named as a file, whatever is there.
+        if how.create
+            && let Place::Entry { slash: true, .. } = self.walk(start, path, Last::Name)?
+        {
+            return Err(Errno::IsDirectory);
+        }
+        let last = match (exclusive, how.follow) {
+            (true, _) => Last::Name,
+            (false, true) => Last::Follow,
+            (false, false) => Last::Stay,
         };
         let (ino, slash) = match self.walk(start, path, last)? {
             Place::Directory(ino) => (ino, false),
