@@ -47,27 +47,19 @@ impl Volume {
             return Err(Errno::Invalid);
         }
         let exclusive = how.create && how.exclusive;
-        // What is to be made must be named as a file, whatever is there.
-        if how.create
-            && let Place::Entry { slash: true, .. } = self.walk(start, path, Last::Name)?
-        {
-            return Err(Errno::IsDirectory);
-        }
-        let last = match (exclusive, how.follow) {
-            (true, _) => Last::Name,
+        let last = match (how.create, how.follow && !exclusive) {
+            (true, true) => Last::FollowToMake,
+            (true, false) => Last::Name,
             (false, true) => Last::Follow,
             (false, false) => Last::Stay,
         };
         let (ino, slash) = match self.walk(start, path, last)? {
             Place::Directory(ino) => (ino, false),
+            // What is to be made must be named as a file, whatever is there.
+            Place::Entry { slash: true, .. } if how.create => return Err(Errno::IsDirectory),
             Place::Entry { ino: Some(ino), slash, .. } => (ino, slash),
-            Place::Entry { ino: None, parent, name, slash } => {
-                if !how.create {
-                    return Err(Errno::NoEntry);
-                }
-                if slash {
-                    return Err(Errno::IsDirectory);
-                }
+            Place::Entry { ino: None, .. } if !how.create => return Err(Errno::NoEntry),
+            Place::Entry { ino: None, parent, name, .. } => {
                 return self.make(Free { parent, name }, 0, Node::file);
             }
         };

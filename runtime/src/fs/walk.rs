@@ -19,6 +19,8 @@ const NAME_BYTES: usize = 255;
 pub(super) enum Last {
     /// Go where it leads.
     Follow,
+    /// Go where it leads, unless a slash behind a name rules out that it is made.
+    FollowToMake,
     /// Stay, unless a slash after the name asks for what it leads to.
     Stay,
     /// Stay in any case: the operation is about the name itself.
@@ -120,6 +122,7 @@ impl Last {
     fn follows(self, slash: bool) -> bool {
         match self {
             Self::Follow => true,
+            Self::FollowToMake => !slash,
             Self::Stay => slash,
             Self::Name => false,
         }
