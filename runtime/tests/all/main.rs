@@ -16,6 +16,7 @@ mod apps;
 mod compiler;
 mod connections;
 mod crashes;
+mod files;
 mod http;
 mod limits;
 mod releases;
