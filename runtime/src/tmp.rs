@@ -68,17 +68,18 @@ impl Storage {
     /// Makes a file for reading and writing. Blocks.
     pub(crate) fn create(&self, number: u64) -> std::io::Result<File> {
         let mut directory = self.directory.lock();
-        let directory = match &mut *directory {
+        let made = match &mut *directory {
             Some(made) => made,
             none => none.insert(TempDir::new_in(self.root.directory.path())?),
         };
-        let path = directory.path().join(number.to_string());
+        let path = made.path().join(number.to_string());
+        drop(directory);
         File::options().read(true).write(true).create_new(true).open(path)
     }
 
     /// Where a file is that was made.
     pub(crate) fn path(&self, number: u64) -> Option<PathBuf> {
-        // The lock is held across a system call only for a dyno's first file, and then there is none to ask for.
+        // The lock is held across a system call only before a dyno's first file, when nobody can ask for one.
         let directory = self.directory.lock();
         directory.as_ref().map(|directory| directory.path().join(number.to_string()))
     }

@@ -40,7 +40,7 @@ limits! {
     source_upload_bytes = 512 * MIB;
     /// Unpacked source tree (Heroku: checkout at most 1 GB).
     source_bytes = 1024 * MIB;
-    /// Files in a source tree or a slug.
+    /// Files in a source tree or a slug, and directories in a slug.
     source_files = 100_000;
     /// All blobs of a slug (Heroku: 500 MB).
     slug_bytes = 500 * MIB;

@@ -40,8 +40,6 @@ pub(super) struct Directory {
     pub(super) shows_base: bool,
     /// New entries, and `None` for those of the base that are gone.
     pub(super) changes: BTreeMap<Box<str>, Option<Ino>>,
-    /// Entries that a guest sees.
-    pub(super) len: usize,
 }
 
 #[derive(Debug)]
@@ -92,7 +90,7 @@ impl Node {
 
     pub(super) fn directory(parent: Ino) -> Self {
         let changes = BTreeMap::new();
-        Self::new(Kind::Directory(Directory { parent, shows_base: false, changes, len: 0 }))
+        Self::new(Kind::Directory(Directory { parent, shows_base: false, changes }))
     }
 
     pub(super) fn file(ino: Ino) -> Self {

@@ -4,34 +4,30 @@
 //! as tags only: what lies in the resource table are this module's own types, and the table checks that by
 //! itself, so a mix-up would be a trap.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+mod convert;
+
+use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, FsError, FsResult,
-    bindings::{
-        clocks::wall_clock::Datetime,
-        filesystem::{
-            preopens,
-            types::{
-                self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
-                ErrorCode, Filesize, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
-            },
+    bindings::filesystem::{
+        preopens,
+        types::{
+            self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+            ErrorCode, Filesize, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
         },
     },
 };
 
+use self::convert::{hash, last, new_times};
 use super::{
     base::{APP, TMP},
     disk::{Disk, Handle},
     errno::Errno,
-    node::{FileType, Ino, Stat},
-    paths::{How, NewTimes},
+    node::FileType,
+    paths::How,
     streams::{Reader, Writer},
-    walk::Last,
 };
 
 /// What the host functions need of a dyno's state.
@@ -326,7 +322,7 @@ impl types::HostDescriptor for FilesView<'_> {
         let directory = handle.with(|volume, ino| volume.file_type(ino));
         let directory = directory == Some(FileType::Directory);
         let read = flags.contains(DescriptorFlags::READ) || !write;
-        Ok(self.push(Open { handle, directory, read, write }).map_err(FsError::trap)?)
+        self.push(Open { handle, directory, read, write }).map_err(FsError::trap)
     }
 
     fn drop(&mut self, fd: Descriptor) -> wasmtime::Result<()> {
@@ -405,83 +401,5 @@ impl types::HostDirectoryEntryStream for FilesView<'_> {
     fn drop(&mut self, stream: Resource<types::DirectoryEntryStream>) -> wasmtime::Result<()> {
         self.table.delete(Resource::<Entries>::new_own(stream.rep()))?;
         Ok(())
-    }
-}
-
-fn last(flags: PathFlags) -> Last {
-    if flags.contains(PathFlags::SYMLINK_FOLLOW) { Last::Follow } else { Last::Stay }
-}
-
-/// What a guest's C library makes its inode numbers of, where 0 can mean "none".
-fn hash(Ino(number): Ino) -> MetadataHashValue {
-    MetadataHashValue { lower: number.saturating_add(1), upper: 0 }
-}
-
-fn new_times(accessed: NewTimestamp, modified: NewTimestamp) -> Result<NewTimes, ErrorCode> {
-    let time = |time| match time {
-        NewTimestamp::NoChange => Ok(None),
-        NewTimestamp::Now => Ok(Some(SystemTime::now())),
-        NewTimestamp::Timestamp(Datetime { seconds, nanoseconds }) => {
-            let time = Duration::from_secs(seconds)
-                .checked_add(Duration::from_nanos(u64::from(nanoseconds)))
-                .and_then(|since| UNIX_EPOCH.checked_add(since));
-            time.map(Some).ok_or(ErrorCode::Overflow)
-        }
-    };
-    Ok(NewTimes { accessed: time(accessed)?, modified: time(modified)? })
-}
-
-impl From<Stat> for DescriptorStat {
-    fn from(stat: Stat) -> Self {
-        let time = |time: SystemTime| {
-            let since = time.duration_since(UNIX_EPOCH).ok()?;
-            Some(Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() })
-        };
-        Self {
-            type_: stat.file_type.into(),
-            link_count: stat.links,
-            size: stat.size,
-            data_access_timestamp: time(stat.times.accessed),
-            data_modification_timestamp: time(stat.times.modified),
-            status_change_timestamp: time(stat.times.changed),
-        }
-    }
-}
-
-impl From<FileType> for DescriptorType {
-    fn from(file_type: FileType) -> Self {
-        match file_type {
-            FileType::Directory => Self::Directory,
-            FileType::File => Self::RegularFile,
-            FileType::Symlink => Self::SymbolicLink,
-        }
-    }
-}
-
-impl From<Errno> for FsError {
-    fn from(error: Errno) -> Self {
-        ErrorCode::from(error).into()
-    }
-}
-
-impl From<Errno> for ErrorCode {
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::BadDescriptor => Self::BadDescriptor,
-            Errno::Busy => Self::Busy,
-            Errno::Exist => Self::Exist,
-            Errno::FileTooLarge => Self::FileTooLarge,
-            Errno::Invalid => Self::Invalid,
-            Errno::Io => Self::Io,
-            Errno::IsDirectory => Self::IsDirectory,
-            Errno::Loop => Self::Loop,
-            Errno::NameTooLong => Self::NameTooLong,
-            Errno::NoEntry => Self::NoEntry,
-            Errno::NoSpace => Self::InsufficientSpace,
-            Errno::NotDirectory => Self::NotDirectory,
-            Errno::NotEmpty => Self::NotEmpty,
-            Errno::NotPermitted => Self::NotPermitted,
-            Errno::TooManyLinks => Self::TooManyLinks,
-        }
     }
 }

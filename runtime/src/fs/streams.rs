@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::task::{JoinError, JoinHandle};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 use super::{
@@ -23,12 +24,18 @@ use super::{
 /// What is read for a guest that does not wait for it.
 const READ_AHEAD_BYTES: usize = 4096;
 
-type Work<T> = Pin<Box<dyn Future<Output = Result<T, Errno>> + Send>>;
+/// Work in the background. A task, and not only a future of the stream: the guest need not wait for it, and
+/// others of its streams may be waiting for the thread that it has.
+type Work<T> = JoinHandle<Result<T, Errno>>;
 
-/// Starts or continues work without waiting for it. Whoever waits later is woken all the same.
+fn finished<T>(done: Result<Result<T, Errno>, JoinError>) -> Result<T, Errno> {
+    done.unwrap_or(Err(Errno::Io))
+}
+
+/// Looks whether work is done. Whoever waits for it later is woken all the same.
 fn poll<T>(work: &mut Work<T>) -> Option<Result<T, Errno>> {
-    match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => Some(done),
+    match Pin::new(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(finished(done)),
         Poll::Pending => None,
     }
 }
@@ -98,15 +105,9 @@ impl InputStream for Reader {
                 Ok(None) => {
                     let (handle, position) = (Arc::clone(&self.handle), self.position);
                     let len = size.min(READ_AHEAD_BYTES);
-                    let mut work: Work<Bytes> =
-                        Box::pin(async move { handle.read_waiting(position, len).await });
-                    match poll(&mut work) {
-                        Some(read) => read,
-                        None => {
-                            self.state = Reading::Busy(work);
-                            return Ok(Bytes::new());
-                        }
-                    }
+                    let work = async move { handle.read_waiting(position, len).await };
+                    self.state = Reading::Busy(tokio::spawn(work));
+                    return Ok(Bytes::new());
                 }
             },
             Reading::Busy(mut work) => match poll(&mut work) {
@@ -140,7 +141,7 @@ impl InputStream for Reader {
 impl Pollable for Reader {
     async fn ready(&mut self) {
         if let Reading::Busy(work) = &mut self.state {
-            self.state = Reading::Done(work.await);
+            self.state = Reading::Done(finished(work.await));
         }
     }
 }
@@ -216,15 +217,11 @@ impl OutputStream for Writer {
             Ok(Written::To(end)) => self.finish(Ok(end)),
             Ok(Written::Blocked { offset, done }) => {
                 let handle = Arc::clone(&self.handle);
-                let mut work: Work<u64> = Box::pin(async move {
+                self.state = Writing::Busy(tokio::spawn(async move {
                     let written = handle.write_waiting(offset, bytes.slice(done..)).await;
                     drop(promised);
                     written
-                });
-                match poll(&mut work) {
-                    Some(written) => self.finish(written),
-                    None => self.state = Writing::Busy(work),
-                }
+                }));
             }
             Err(error) => {
                 self.state = Writing::Closed;
@@ -258,7 +255,7 @@ impl OutputStream for Writer {
 impl Pollable for Writer {
     async fn ready(&mut self) {
         if let Writing::Busy(work) = &mut self.state {
-            let written = work.await;
+            let written = finished(work.await);
             self.finish(written);
         }
     }
