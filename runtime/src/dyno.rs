@@ -22,7 +22,7 @@ use crate::{
     formation::Formation,
     lines::{DynoLog, Lines},
     memory::Memory,
-    outgoing::{Outgoing, deny_socket},
+    net::{Egress, Net, Network, Outgoing},
     tmp::{Tmp, TmpRoot},
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct DynoSpec {
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
     pub(crate) code: Arc<Code>,
+    /// What its dynos may connect to.
+    pub(crate) egress: Arc<Egress>,
 }
 
 /// What all dynos of a node have in common.
@@ -46,6 +48,7 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
+    pub(crate) network: Arc<Network>,
     tmp: TmpRoot,
     /// One permit per instance.
     places: Arc<Semaphore>,
@@ -60,6 +63,7 @@ impl Host {
         engine: Engine,
         limits: Arc<Limits>,
         sink: Arc<dyn LogSink>,
+        network: Arc<Network>,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
@@ -67,6 +71,7 @@ impl Host {
             engine,
             limits,
             sink,
+            network,
             tmp: TmpRoot::new(cache)?,
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
@@ -102,8 +107,9 @@ impl Host {
 pub(crate) struct DynoState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    table: ResourceTable,
+    /// Above the table, because it has to go first: it ends what the table's sockets are sending.
     outgoing: Outgoing,
+    table: ResourceTable,
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
@@ -123,6 +129,11 @@ impl WasiHttpView for DynoState {
 }
 
 impl DynoState {
+    /// The dyno's network, with the table that its sockets are in.
+    pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
+        (&self.outgoing.net, &mut self.table)
+    }
+
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
     pub(crate) fn admit_host(&mut self, admit: bool) {
         self.outgoing.admit_host = admit;
@@ -160,18 +171,19 @@ impl Instance {
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
         let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
-        let wasi = wasi(spec, dyno, &log, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
+        let wasi = wasi(spec, dyno, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
         let limits = &host.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::size(limits.dyno_handles));
         let mut http = WasiHttpCtx::new();
         // Counted in memory, where a field takes more than on the wire.
         http.set_field_size_limit(Limits::size(limits.request_header_bytes).saturating_mul(4));
+        let net = Net::new(Arc::clone(&host.network), Arc::clone(&spec.egress), log.clone());
         let state = DynoState {
             wasi,
             http,
+            outgoing: Outgoing::new(net, Limits::size(limits.body_chunk_bytes)),
             table,
-            outgoing: Outgoing::new(log.clone(), Limits::size(limits.body_chunk_bytes)),
             memory: Memory::new(limits),
             exchange,
             _tmp: tmp,
@@ -217,7 +229,6 @@ pub(crate) enum StartError {
 fn wasi(
     spec: &DynoSpec,
     dyno: &str,
-    log: &DynoLog,
     stdout: &Lines,
     stderr: &Lines,
     tmp: &Tmp,
@@ -232,8 +243,9 @@ fn wasi(
         .stderr(stderr.clone())
         .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
         .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
-        .socket_addr_check(deny_socket(log.clone()))
-        .allow_tcp(true)
+        // The linker has put the dyno's own network in the place of the system's; should it ever not, this
+        // is closed.
+        .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
     Ok(wasi.build())

@@ -8,7 +8,7 @@ use wasmtime::{
 };
 use wpaas_slug::Limits;
 
-use crate::{Error, dyno::DynoState};
+use crate::{Error, dyno::DynoState, net};
 
 /// The full version of the compiler. Wasmtime by itself compares the major version only, so that a
 /// patched host would run code of the vulnerable compiler; a test compares this with `Cargo.lock`.
@@ -108,6 +108,9 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<DynoState>, Error> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail)?;
+    linker.allow_shadowing(true);
+    net::add_to_linker(&mut linker).map_err(fail)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 

@@ -28,8 +28,8 @@ mod hcode;
 mod keyed;
 mod lines;
 mod memory;
+mod net;
 mod node;
-mod outgoing;
 mod pool;
 mod request_log;
 mod router;
@@ -40,4 +40,5 @@ mod worker;
 
 pub use compile::{Compiler, compile_main};
 pub use error::Error;
+pub use net::Resolve;
 pub use node::{Builder, Gate, Node};

@@ -18,6 +18,7 @@ mod connections;
 mod crashes;
 mod http;
 mod limits;
+mod network;
 mod releases;
 mod sandbox;
 mod support;
