@@ -24,9 +24,7 @@ mod splice;
 mod tls;
 mod vnet;
 
-use std::{
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
@@ -75,7 +73,10 @@ impl Network {
     pub(crate) fn egress(&self, rules: &[EgressRule]) -> Result<Arc<Egress>, Error> {
         let most = self.limits.egress_rules;
         if rules.len() > Limits::size(most) {
-            return Err(Error::Egress(format!("{} rules; at most {most} are allowed", rules.len())));
+            return Err(Error::Egress(format!(
+                "{} rules; at most {most} are allowed",
+                rules.len()
+            )));
         }
         let compiled = Egress::compile(rules, &self.networks);
         compiled.map(Arc::new).map_err(|error| Error::Egress(error.to_string()))

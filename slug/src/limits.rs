@@ -158,7 +158,7 @@ limits! {
     dyno_names = 1_024;
     /// What one direction of a socket buffers before its writer has to wait.
     socket_window_bytes = 128 * KIB;
-    /// What all sockets of one dyno buffer together; beyond this each has a window of 4 KiB.
+    /// What all sockets of one dyno buffer together; beyond this each has a window of 8 KiB.
     dyno_socket_bytes = 16 * MIB;
     /// Connections that wait to be accepted on one listening socket.
     socket_backlog = 128;

@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         let long = "a.".repeat(130);
-        for text in ["", ".", "..", "a..b", "a b", "a/b", "a@b", "a:1", "1.2.3.4.5", "[::1", "*", &long]
+        for text in
+            ["", ".", "..", "a..b", "a b", "a/b", "a@b", "a:1", "1.2.3.4.5", "[::1", "*", &long]
         {
             assert_eq!(Host::parse(text), None, "{text}");
         }

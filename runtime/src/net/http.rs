@@ -72,7 +72,9 @@ pub(super) async fn send(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let Destination { host, port, .. } = &to;
-            dialer.report(format!("Connection to {host}:{port} failed in its TLS handshake: {error}"));
+            dialer.report(format!(
+                "Connection to {host}:{port} failed in its TLS handshake: {error}"
+            ));
             return Err(from_tls(&error));
         }
         Err(_) => return Err(Error::ConnectionTimeout),
@@ -117,9 +119,8 @@ async fn exchange(
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
     let sent = tokio::time::timeout(times.first_byte, sender.send_request(request)).await;
-    let response = sent
-        .map_err(|_| Error::ConnectionReadTimeout)?
-        .map_err(|error| from_hyper(&error))?;
+    let response =
+        sent.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| from_hyper(&error))?;
     let idle = times.idle;
     let response = response.map(|body| ResponseBody::new(body, idle).boxed_unsync());
     // The guest learns of an error by the body; here it would only be logged.

@@ -20,8 +20,9 @@ use parking_lot::Mutex;
 /// in bookkeeping.
 const PIECE_BYTES: usize = 64;
 /// The window of a pipe when the account is overdrawn. It has to be above 0 for data to go on moving, and
-/// since every pipe has it to itself, nobody waits for room in another one.
-pub(super) const LEAST_WINDOW: usize = 4 * 1024;
+/// since every pipe has it to itself, nobody waits for room in another one. A guest of one thread that
+/// writes 4 KiB to itself and then reads them must not wait either.
+pub(super) const LEAST_WINDOW: usize = 8 * 1024;
 /// The most that a writer may write at once.
 const GRANT: usize = 64 * 1024;
 

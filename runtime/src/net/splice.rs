@@ -45,7 +45,8 @@ async fn run(
         Ok(dialed) => dialed,
         Err(error) => {
             if matches!(error, DialError::NotFound) {
-                dialer.report(format!("Connection to {host}:{port} failed: no address of that name"));
+                dialer
+                    .report(format!("Connection to {host}:{port} failed: no address of that name"));
             }
             let _ = tell.send(Err(to_code(error)));
             return;

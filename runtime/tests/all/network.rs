@@ -65,7 +65,8 @@ async fn open(
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut app = app("app", Some(slug));
     app.formation.insert("web".into(), Scale { min: 0, max: 1 });
-    let rule = |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
+    let rule =
+        |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
     app.release.as_mut().unwrap().egress = rules.iter().map(rule).collect();
     host.apply(&app).await;
     host
@@ -167,12 +168,12 @@ async fn the_hosts_loopback_is_not_the_dynos() {
     let host = open(&[("*", None)], |_| {}, |builder| builder).await;
     for to in [format!("127.0.0.1:{}", echo.port()), format!("localhost:{}", echo.port())] {
         let text = host.get(&format!("/talk?to={to}&text=hello")).await.ok();
-        assert_eq!(text, "refused: ErrorCode::ConnectionRefused", "{to}");
+        assert_eq!(text, "refused: \"connection-refused\"", "{to}");
     }
     assert_eq!(host.get("/listen?addr=127.0.0.1:0").await.ok(), "listening");
     assert_eq!(host.get("/listen?addr=0.0.0.0:8080").await.ok(), "listening");
     let elsewhere = host.get("/listen?addr=192.168.0.1:80").await.ok();
-    assert_eq!(elsewhere, "refused: ErrorCode::AddressNotBindable");
+    assert_eq!(elsewhere, "refused: \"address-not-bindable\"");
     assert!(TcpStream::connect("127.0.0.1:8080").await.is_err(), "no port of the host is used");
 }
 
@@ -197,7 +198,7 @@ async fn a_rule_for_an_address_opens_http_and_tcp_to_it() {
     let text = host.get(&format!("/talk?to=echo.internal:{}&text=hello", echo.port())).await.ok();
     assert_eq!(text, "hello");
     let elsewhere = format!("/talk?to=echo.internal:{}&text=hello", http.port() ^ 1);
-    assert_eq!(host.get(&elsewhere).await.ok(), "refused: ErrorCode::AccessDenied");
+    assert_eq!(host.get(&elsewhere).await.ok(), "refused: \"access-denied\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,11 +229,12 @@ async fn names_that_lead_inside_are_refused() {
     let rules = [("*", None), ("192.0.2.1", None)];
     let change = |limits: &mut Limits| limits.egress_connect_ms = 100;
     let host = open(&rules, change, |builder| builder.resolver(names)).await;
-    for (name, kind) in [("inside", "a loopback address"), ("metadata", "a cloud metadata address")] {
+    for (name, kind) in [("inside", "a loopback address"), ("metadata", "a cloud metadata address")]
+    {
         let text = host.get(&format!("/outgoing?url=http://{name}.example:{port}/")).await.ok();
         assert_eq!(text, "refused: ErrorCode::DestinationIpProhibited");
         let text = host.get(&format!("/talk?to={name}.example:{port}&text=x")).await.ok();
-        assert_eq!(text, "refused: ErrorCode::AccessDenied");
+        assert_eq!(text, "refused: \"access-denied\"");
         host.log.line(&format!("Connection to {name}.example:{port} denied: its address")).await;
         host.log.line(kind).await;
     }
@@ -241,7 +243,9 @@ async fn names_that_lead_inside_are_refused() {
     let second = host.get(&format!("/outgoing?url=http://rebinds.example:{port}/")).await.ok();
     assert_eq!(second, "refused: ErrorCode::DestinationIpProhibited");
     // Literally, and in forms that resolvers understand.
-    for ip in ["169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "0xa9fea9fe", "127.1"] {
+    for ip in
+        ["169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "0xa9fea9fe", "127.1"]
+    {
         let text = host.get(&format!("/outgoing?url=http://{ip}:{port}/")).await.ok();
         assert_eq!(text, "refused: ErrorCode::DestinationIpProhibited", "{ip}");
     }
@@ -254,7 +258,8 @@ async fn a_redirect_is_the_guests_to_follow() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).await;
-        let head = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
+        let head =
+            "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
     });
     let host = open(&[("127.0.0.1", None)], |_| {}, |builder| builder).await;
@@ -316,17 +321,22 @@ async fn https_is_verified_against_trusted_authorities() {
     };
     let rules = [("127.0.0.1", None)];
     let trusting =
-        open(&rules, |_| {}, |builder| builder.resolver(names()).trusted_certificates(authority)).await;
+        open(&rules, |_| {}, |builder| builder.resolver(names()).trusted_certificates(authority))
+            .await;
     let url = format!("/outgoing?url=https://secure.example:{port}/");
     let text = trusting.get(&url).await.ok();
     assert_eq!(text, format!("200\nGET / HTTP/1.1 host: secure.example:{port} 0 bytes"));
     let wrong_name = format!("/outgoing?url=https://other.example:{port}/");
     let text = trusting.get(&wrong_name).await.ok();
     assert_eq!(text, "refused: ErrorCode::TlsCertificateError");
-    trusting.log.line(&format!("Connection to other.example:{port} failed in its TLS handshake")).await;
+    trusting
+        .log
+        .line(&format!("Connection to other.example:{port} failed in its TLS handshake"))
+        .await;
     let wary = open(&rules, |_| {}, |builder| builder.resolver(names())).await;
     assert_eq!(wary.get(&url).await.ok(), "refused: ErrorCode::TlsCertificateError");
-    let plain = http_server().await.port();
+    // It sends the client's own words back.
+    let plain = echo_server().await.port();
     let text = wary.get(&format!("/outgoing?url=https://secure.example:{plain}/")).await.ok();
     assert!(text.starts_with("refused: ErrorCode::Tls"), "{text}");
 }
@@ -339,6 +349,8 @@ async fn silence_ends_by_the_guests_times_and_by_the_operators() {
     tokio::spawn(async move {
         let mut streams = vec![];
         while let Ok((mut stream, _)) = slow.accept().await {
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
             let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345";
             stream.write_all(head.as_bytes()).await.unwrap();
             streams.push(stream);
@@ -405,10 +417,10 @@ async fn sockets_and_connections_without_end_meet_their_limits() {
     for _ in 0..3 {
         assert_eq!(host.get(&keep).await.ok(), "kept");
     }
-    assert_eq!(host.get(&keep).await.ok(), "refused: ErrorCode::NewSocketLimit");
+    assert_eq!(host.get(&keep).await.ok(), "refused: \"new-socket-limit\"");
     host.log.line("this dyno has 3 outgoing connections, which is the limit").await;
     let text = host.get("/sockets").await.ok();
-    assert_eq!(text, "refused: ErrorCode::NewSocketLimit with 47 sockets");
+    assert_eq!(text, "refused: new-socket-limit with 47 sockets");
     assert_eq!(host.get("/ok").await.ok(), "ok");
     // Over HTTP, the connections that are kept count too.
     let text = host.get(&format!("/outgoing?url=http://{echo}/")).await.ok();

@@ -54,7 +54,8 @@ fn world(rules: &[(&str, Option<u16>)], answers: &[&[&str]], limits: Limits) -> 
     }
     let options = Options { resolver: Some(script.clone()), ..Options::default() };
     let network = Network::new(options, Arc::new(limits)).unwrap();
-    let rule = |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
+    let rule =
+        |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
     let egress = network.egress(&rules.iter().map(rule).collect::<Vec<_>>()).unwrap();
     let dyno = DynoLog::new(log.clone(), Uuid::nil(), "web.1", 1000);
     World { dialer: Dialer::new(network, egress, dyno), log, script }
@@ -113,7 +114,11 @@ async fn rebinding_finds_each_answer_checked() {
     let time = Duration::from_millis(50);
     let first = world.dialer.dial(&Host::parse("evil.example").unwrap(), port, time).await;
     assert!(matches!(first, Err(DialError::Timeout | DialError::Io(_))));
-    assert_eq!(world.script.asked.load(Ordering::Relaxed), 1, "no second lookup for one connection");
+    assert_eq!(
+        world.script.asked.load(Ordering::Relaxed),
+        1,
+        "no second lookup for one connection"
+    );
     assert!(matches!(world.dial("evil.example", port).await, Err(DialError::Prohibited)));
 }
 

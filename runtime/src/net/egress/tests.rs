@@ -1,7 +1,8 @@
 use super::*;
 
 fn rules(rules: &[(&str, Option<u16>)]) -> Egress {
-    let rule = |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
+    let rule =
+        |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
     Egress::compile(&rules.iter().map(rule).collect::<Vec<_>>(), &[]).unwrap()
 }
 
@@ -147,7 +148,8 @@ fn the_operator_opens_networks_to_all() {
 
 #[test]
 fn rules_that_mean_nothing_are_refused() {
-    for host in ["", "a b", "**", "*.", "*.1.2.3.4", "a.*.com", "http://a", "a:443", "10.0.0.0/33"] {
+    for host in ["", "a b", "**", "*.", "*.1.2.3.4", "a.*.com", "http://a", "a:443", "10.0.0.0/33"]
+    {
         let rule = EgressRule { host: host.into(), port: None };
         assert_eq!(Egress::compile(&[rule], &[]).unwrap_err(), BadRule(host.into()));
     }
@@ -157,7 +159,8 @@ fn rules_that_mean_nothing_are_refused() {
 fn metadata_stays_closed_under_every_rule_but_its_own() {
     for address in ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254"] {
         assert!(!literal(&rules(&[("*", None)]), address, 80), "{address}");
-        let own = rules(&[(if address.contains("ec2") { address } else { "169.254.169.254" }, None)]);
+        let own =
+            rules(&[(if address.contains("ec2") { address } else { "169.254.169.254" }, None)]);
         assert!(literal(&own, address, 80), "{address}");
     }
 }

@@ -1,8 +1,4 @@
-use std::{
-    collections::HashSet,
-    sync::atomic::AtomicU64,
-    task::Wake,
-};
+use std::{collections::HashSet, sync::atomic::AtomicU64, task::Wake};
 
 use super::*;
 

@@ -119,8 +119,7 @@ impl Socket {
                 matches!(self.family, IpAddressFamily::Ipv4) && !v4.ip().is_broadcast()
             }
             SocketAddr::V6(v6) => {
-                matches!(self.family, IpAddressFamily::Ipv6)
-                    && v6.ip().to_ipv4_mapped().is_none()
+                matches!(self.family, IpAddressFamily::Ipv6) && v6.ip().to_ipv4_mapped().is_none()
             }
         };
         if family && !address.ip().is_multicast() {
@@ -169,6 +168,10 @@ impl Outcome {
 #[async_trait::async_trait]
 impl Pollable for Socket {
     async fn ready(&mut self) {
+        // Done since their start.
+        if matches!(self.pending, Some(Step::Bind | Step::Listen)) {
+            return;
+        }
         match &mut self.state {
             State::Listening { backlog, next } if next.is_none() => {
                 match backlog.recv().await {

@@ -127,7 +127,7 @@ pub fn connect(text: &str) -> String {
     });
     match result {
         Ok(_) => "connected".to_owned(),
-        Err(code) => refused(code),
+        Err(code) => refused(code.name()),
     }
 }
 
@@ -144,7 +144,7 @@ pub fn listen(text: &str) -> String {
     });
     match result {
         Ok(()) => "listening".to_owned(),
-        Err(code) => refused(code),
+        Err(code) => refused(code.name()),
     }
 }
 
@@ -153,12 +153,12 @@ pub fn resolve(name: &str) -> String {
     let stream = match wasip2::sockets::ip_name_lookup::resolve_addresses(&instance_network(), name)
     {
         Ok(stream) => stream,
-        Err(code) => return refused(code),
+        Err(code) => return refused(code.name()),
     };
     stream.subscribe().block();
     match stream.resolve_next_address() {
         Ok(Some(IpAddress::Ipv4((a, b, c, d)))) => format!("{a}.{b}.{c}.{d}"),
         Ok(other) => format!("{other:?}"),
-        Err(code) => refused(code),
+        Err(code) => refused(code.name()),
     }
 }

@@ -26,6 +26,10 @@ thread_local! {
     static SOCKETS: RefCell<Vec<TcpSocket>> = const { RefCell::new(Vec::new()) };
 }
 
+fn socket_refused(code: ErrorCode) -> String {
+    refused(code.name())
+}
+
 /// `HOST:PORT` as an address, by a lookup unless it is one.
 fn target(text: &str) -> Result<(IpAddressFamily, IpSocketAddress), ErrorCode> {
     if let Some(address) = address(text) {
@@ -72,13 +76,13 @@ fn receive(input: &InputStream) -> Result<Vec<u8>, String> {
 pub fn talk(to: &str, text: &str) -> String {
     let connection = match connect(to) {
         Ok(connection) => connection,
-        Err(code) => return refused(code),
+        Err(code) => return socket_refused(code),
     };
     if send(&connection.output, text.as_bytes()).is_err() {
         return refused("sending");
     }
     if let Err(code) = connection.socket.shutdown(ShutdownType::Send) {
-        return refused(code);
+        return socket_refused(code);
     }
     match receive(&connection.input) {
         Ok(all) => String::from_utf8_lossy(&all).into_owned(),
@@ -93,7 +97,7 @@ pub fn keep(to: &str, text: &str) -> String {
             KEPT.with_borrow_mut(|kept| kept.push(connection));
             if sent.is_ok() { "kept".to_owned() } else { refused("sending") }
         }
-        Err(code) => refused(code),
+        Err(code) => socket_refused(code),
     }
 }
 
@@ -101,7 +105,7 @@ pub fn keep(to: &str, text: &str) -> String {
 pub fn flood(to: &str) -> String {
     let connection = match connect(to) {
         Ok(connection) => connection,
-        Err(code) => return refused(code),
+        Err(code) => return socket_refused(code),
     };
     let mut written = 0;
     loop {
@@ -151,7 +155,7 @@ pub fn to_itself(request: &Request) -> String {
             let end = matches!(receive(&server.input).as_deref(), Ok([]));
             format!("{echoed} bytes, same address {same}, clean end {end}")
         }
-        Err(code) => refused(code),
+        Err(code) => socket_refused(code),
     }
 }
 
@@ -178,7 +182,9 @@ pub fn many(n: Option<u64>) -> String {
         for _ in 0..n.unwrap_or(u64::MAX) {
             match create_tcp_socket(IpAddressFamily::Ipv4) {
                 Ok(socket) => sockets.push(socket),
-                Err(code) => return format!("refused: {code:?} with {} sockets", sockets.len()),
+                Err(code) => {
+                    return format!("refused: {} with {} sockets", code.name(), sockets.len());
+                }
             }
         }
         format!("{} sockets kept", sockets.len())
