@@ -120,6 +120,7 @@ impl Release {
     }
 
     async fn make(&self, resources: &Resources) -> Result<Ready, Error> {
+        let egress = resources.host.network.egress(&self.spec.egress)?;
         let parts = Parts::get(resources, self.spec.slug).await?;
         // Held until the formations are in place, so that no change of the scale is lost in between.
         let scale = self.scale.lock();
@@ -140,6 +141,7 @@ impl Release {
                 boots_on_request,
                 checkout: Arc::clone(&parts.checkout),
                 code,
+                egress: Arc::clone(&egress),
             };
             let formation = Formation::new(
                 Arc::clone(&resources.host),

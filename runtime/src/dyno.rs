@@ -25,7 +25,7 @@ use crate::{
     fs::{Disk, FilesView},
     lines::{DynoLog, Lines},
     memory::Memory,
-    outgoing::{Outgoing, deny_socket},
+    net::{Egress, Net, Network, Outgoing},
     tmp::TmpRoot,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct DynoSpec {
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
     pub(crate) code: Arc<Code>,
+    /// What its dynos may connect to.
+    pub(crate) egress: Arc<Egress>,
 }
 
 /// What all dynos of a node have in common.
@@ -49,6 +51,7 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
+    pub(crate) network: Arc<Network>,
     tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
@@ -63,6 +66,7 @@ impl Host {
         engine: Engine,
         limits: Arc<Limits>,
         sink: Arc<dyn LogSink>,
+        network: Arc<Network>,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
@@ -70,6 +74,7 @@ impl Host {
             engine,
             limits,
             sink,
+            network,
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
@@ -105,8 +110,9 @@ impl Host {
 pub(crate) struct DynoState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    table: ResourceTable,
+    /// Above the table, because it has to go first: it ends what the table's sockets are sending.
     outgoing: Outgoing,
+    table: ResourceTable,
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
@@ -129,6 +135,11 @@ impl DynoState {
     /// What wasi:filesystem works on.
     pub(crate) fn files(&mut self) -> FilesView<'_> {
         FilesView { disk: &self.disk, table: &mut self.table }
+    }
+
+    /// The dyno's network, with the table that its sockets are in.
+    pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
+        (&self.outgoing.net, &mut self.table)
     }
 
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
@@ -167,7 +178,7 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let wasi = wasi(spec, dyno, &log, &stdout, &stderr);
+        let wasi = wasi(spec, dyno, &stdout, &stderr);
         let limits = &host.limits;
         let disk = Disk::new(Arc::clone(&spec.checkout.base), &host.tmp, limits, log.clone());
         let mut table = ResourceTable::new();
@@ -175,11 +186,12 @@ impl Instance {
         let mut http = WasiHttpCtx::new();
         // Counted in memory, where a field takes more than on the wire.
         http.set_field_size_limit(Limits::size(limits.request_header_bytes).saturating_mul(4));
+        let net = Net::new(Arc::clone(&host.network), Arc::clone(&spec.egress), log.clone());
         let state = DynoState {
             wasi,
             http,
+            outgoing: Outgoing::new(net, Limits::size(limits.body_chunk_bytes)),
             table,
-            outgoing: Outgoing::new(log.clone(), Limits::size(limits.body_chunk_bytes)),
             memory: Memory::new(limits),
             exchange,
             disk,
@@ -229,7 +241,7 @@ impl From<wasmtime::Error> for StartError {
     }
 }
 
-fn wasi(spec: &DynoSpec, dyno: &str, log: &DynoLog, stdout: &Lines, stderr: &Lines) -> WasiCtx {
+fn wasi(spec: &DynoSpec, dyno: &str, stdout: &Lines, stderr: &Lines) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.args(&spec.args)
         .envs(&spec.env)
@@ -238,8 +250,9 @@ fn wasi(spec: &DynoSpec, dyno: &str, log: &DynoLog, stdout: &Lines, stderr: &Lin
         .initial_cwd("/app")
         .stdout(stdout.clone())
         .stderr(stderr.clone())
-        .socket_addr_check(deny_socket(log.clone()))
-        .allow_tcp(true)
+        // The linker has put the dyno's own network in the place of the system's; should it ever not, this
+        // is closed.
+        .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
     wasi.build()

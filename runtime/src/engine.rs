@@ -8,7 +8,7 @@ use wasmtime::{
 };
 use wpaas_slug::Limits;
 
-use crate::{Error, dyno::DynoState, fs};
+use crate::{Error, dyno::DynoState, fs, net};
 
 /// The full version of the compiler. Wasmtime by itself compares the major version only, so that a
 /// patched host would run code of the vulnerable compiler; a test compares this with `Cargo.lock`.
@@ -130,11 +130,12 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<DynoState>, Error> {
     let fail = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail)?;
-    // In place of wasmtime's own, which would open files of the host for guests.
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail)?;
+    // In place of wasmtime's own, which would open files and sockets of the host for guests.
     linker.allow_shadowing(true);
     fs::add_to_linker(&mut linker, DynoState::files).map_err(fail)?;
+    net::add_to_linker(&mut linker).map_err(fail)?;
     linker.allow_shadowing(false);
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail)?;
     Ok(linker)
 }
 

@@ -62,19 +62,29 @@ pub enum Error {
         /// The process type.
         name: String,
     },
+    /// A rule of the release's egress cannot be understood, or there are too many.
+    #[error("egress: {0}")]
+    Egress(String),
+    /// The certificates that the operator adds cannot be read.
+    #[error("certificates to trust: {0}")]
+    Certificates(String),
 }
 
 impl Error {
     /// Whether the slug or component is at fault, so that trying again does not help.
     pub fn permanent(&self) -> bool {
         match self {
-            Self::Compile { .. } | Self::Component { .. } | Self::NotHttp { .. } => true,
+            Self::Compile { .. }
+            | Self::Component { .. }
+            | Self::NotHttp { .. }
+            | Self::Egress(_) => true,
             Self::Store(store::Error::Manifest(_) | store::Error::TooLarge { .. }) => true,
             Self::Engine(_)
             | Self::NoRuntime
             | Self::Cache { .. }
             | Self::Store(_)
             | Self::CompilerStart { .. }
+            | Self::Certificates(_)
             | Self::UnknownStack(_) => false,
         }
     }

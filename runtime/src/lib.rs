@@ -30,8 +30,8 @@ mod hcode;
 mod keyed;
 mod lines;
 mod memory;
+mod net;
 mod node;
-mod outgoing;
 mod pool;
 mod request_log;
 mod router;
@@ -42,4 +42,5 @@ mod worker;
 
 pub use compile::{Compiler, compile_main};
 pub use error::Error;
+pub use net::Resolve;
 pub use node::{Builder, Gate, Node};

@@ -31,6 +31,7 @@ use crate::{
     code::CodeCache,
     dyno::Host,
     engine,
+    net::{self, Network, Resolve},
     router::Router,
     server,
     table::{Naming, Table},
@@ -59,6 +60,7 @@ pub struct Builder {
     compiler: Compiler,
     gate: Option<Arc<dyn Gate>>,
     naming: Naming,
+    network: net::Options,
 }
 
 impl Builder {
@@ -112,13 +114,38 @@ impl Builder {
         self
     }
 
+    /// Networks that every app's dynos may connect to, whatever its egress rules say, on every port;
+    /// default is none.
+    #[must_use]
+    pub fn egress_networks(mut self, networks: Vec<ipnet::IpNet>) -> Self {
+        self.network.networks = networks;
+        self
+    }
+
+    /// Looks names up for dynos' outgoing connections; default is the system's resolver. Embedders may
+    /// bring their own.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.network.resolver = Some(resolver);
+        self
+    }
+
+    /// Certificates of authorities, in PEM, that dynos' outgoing HTTPS trusts beside the system's; default
+    /// is none.
+    #[must_use]
+    pub fn trusted_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.network.certificates = pem.into();
+        self
+    }
+
     /// Starts the node, without apps. Must be called inside a tokio runtime, for the tasks that end
     /// idle dynos.
     ///
     /// # Errors
     ///
     /// [`Error::Engine`] when the machine cannot run the engine, [`Error::Cache`] when the cache
-    /// directory cannot be used, [`Error::NoRuntime`] outside a runtime.
+    /// directory cannot be used, [`Error::Certificates`] when those to trust cannot be read,
+    /// [`Error::NoRuntime`] outside a runtime.
     pub fn build(self) -> Result<Node, Error> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
         // Nobody else may write where machine code is loaded from, nor read apps' files.
@@ -128,6 +155,7 @@ impl Builder {
             .create(&self.cache)
             .map_err(Error::cache(&self.cache))?;
         let limits = Arc::new(self.limits);
+        let network = Network::new(self.network, Arc::clone(&limits))?;
         let engine = engine::running(&limits)?;
         let blobs = Blobs::new(self.store, &self.cache)?;
         let resources = Arc::new(Resources {
@@ -139,7 +167,13 @@ impl Builder {
                 self.compiler,
                 Arc::clone(&limits),
             )?,
-            host: Arc::new(Host::new(engine, Arc::clone(&limits), self.sink, &self.cache)?),
+            host: Arc::new(Host::new(
+                engine,
+                Arc::clone(&limits),
+                self.sink,
+                network,
+                &self.cache,
+            )?),
             stacks: RwLock::default(),
         });
         runtime.spawn(tend(Arc::downgrade(&resources.host)));
@@ -191,6 +225,7 @@ impl Node {
             compiler: Compiler::InProcess,
             gate: None,
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
+            network: net::Options::default(),
         }
     }
 
@@ -334,6 +369,7 @@ impl NodeLink for Node {
 
     async fn prepare(&self, app: Arc<AppSpec>) -> Result<(), ApplyError> {
         if let Some(release) = &app.release {
+            self.inner.resources.host.network.egress(&release.egress)?;
             Parts::get(&self.inner.resources, release.slug).await?;
         }
         Ok(())

@@ -153,6 +153,43 @@ limits! {
     /// Streams of one HTTP/2 connection.
     h2_streams = 250;
 
+    // -- network of a dyno
+    /// Sockets one dyno may have open; they live inside the host process and are no file descriptors.
+    dyno_sockets = 1_024;
+    /// Outgoing connections of one dyno, those that are being made included. Each is a file descriptor.
+    dyno_connections = 256;
+    /// Outgoing connections of all dynos of a node.
+    node_connections = 8_192;
+    /// Names one dyno looks up at the same time. A lookup counts until it has ended, also when nobody waits
+    /// for it any more.
+    dyno_lookups = 16;
+    /// Different names one dyno may ask for in its life.
+    dyno_names = 1_024;
+    /// What one direction of a socket buffers before its writer has to wait.
+    socket_window_bytes = 128 * KIB;
+    /// What all sockets of one dyno buffer together; beyond this each has a window of 8 KiB.
+    dyno_socket_bytes = 16 * MIB;
+    /// Connections that wait to be accepted on one listening socket.
+    socket_backlog = 128;
+    /// Egress rules of one release.
+    egress_rules = 1_000;
+    /// Addresses of one name that a connection attempt tries.
+    egress_addresses = 8;
+    /// Time to make an outgoing connection: name, TCP and TLS together.
+    egress_connect_ms = 30_000;
+    /// First byte of the response to an outgoing HTTP request.
+    egress_first_byte_ms = 10 * 60_000;
+    /// Between two bytes of the response to an outgoing HTTP request.
+    egress_idle_ms = 10 * 60_000;
+    /// Header section of the response to an outgoing HTTP request.
+    egress_header_bytes = 64 * KIB;
+    /// Time to deliver what a dyno wrote before it closed an outgoing connection.
+    egress_linger_ms = 30_000;
+    /// Lines about refused connections that one dyno logs in one period; further ones are counted.
+    denied_lines = 10;
+    /// That period.
+    denied_period_ms = 10_000;
+
     // -- commands
     /// Time for the platform's API to accept a command's connection.
     client_connect_ms = 5_000;

@@ -19,6 +19,7 @@ mod crashes;
 mod files;
 mod http;
 mod limits;
+mod network;
 mod releases;
 mod sandbox;
 mod support;

@@ -14,25 +14,6 @@ async fn environment_arguments_and_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_network_is_closed_and_the_log_says_so() {
-    let host = attacked(|_| {}).await;
-    let target = host.address;
-    for path in [
-        format!("/outgoing?url=http://{target}/"),
-        format!("/tcp?addr={target}"),
-        "/listen?addr=127.0.0.1:0".to_owned(),
-        "/listen?addr=0.0.0.0:0".to_owned(),
-        "/dns?name=localhost".to_owned(),
-    ] {
-        let text = host.get(&path).await.ok();
-        assert!(text.starts_with("refused: "), "{path}: {text}");
-    }
-    host.log.line(&format!("heroku[web.1]: Outgoing request to {target} denied")).await;
-    host.log.line(&format!("heroku[web.1]: Connection to {target} denied")).await;
-    host.log.line("heroku[web.1]: Listening on 127.0.0.1:0 denied").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn output_becomes_lines() {
     let host = attacked(|limits| limits.log_line_bytes = 100).await;
     host.get("/log?lines=2&bytes=30").await.ok();

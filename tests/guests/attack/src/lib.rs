@@ -35,8 +35,13 @@
 //! | `/fs/fill?path=` | makes files in a directory until refused |
 //! | `/fs/open?path=&to=&n=` | opens and reads `path` of the directory `to` `n` times and keeps it open |
 //! | `/fs/at?path=&to=` | reads `path` of the preopened directory `to` through the raw interface |
-//! | `/outgoing?url=` | tries an outgoing HTTP request |
+//! | `/outgoing?url=&connect_ms=&first_byte_ms=&idle_ms=` | an outgoing HTTP request, its body this one's |
 //! | `/tcp?addr=`, `/listen?addr=`, `/dns?name=` | tries sockets |
+//! | `/talk?to=HOST:PORT&text=` | sends `text`, closes its half, answers what comes until the end |
+//! | `/keep?to=HOST:PORT&text=` | sends `text` and keeps the connection in the instance |
+//! | `/flood?to=HOST:PORT` | writes to a connection for as long as that goes without waiting |
+//! | `/self?text=&bytes=` | sends `text` (or `bytes` bytes) through a connection to itself |
+//! | `/sockets?n=` | keeps `n` more sockets, or as many as it gets, and answers how many it has |
 //! | `/random?bytes=`, `/clock` | random bytes in hex, wall clock in Unix seconds |
 //!
 //! A thing that the host refuses is answered with 200 and a line `refused: REASON`, so that a test sees that
@@ -47,6 +52,7 @@ mod files;
 mod http;
 mod limits;
 mod network;
+mod sockets;
 mod streams;
 
 use std::cell::Cell;
@@ -120,7 +126,12 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
             path if path.starts_with("/fs/") => {
                 reply.text(&disk::operate(path.trim_start_matches("/fs/"), &request))
             }
-            "/outgoing" => reply.text(&network::outgoing(&request.text("url"))),
+            "/outgoing" => reply.text(&network::outgoing(&request)),
+            "/talk" => reply.text(&sockets::talk(&request.text("to"), &request.text("text"))),
+            "/keep" => reply.text(&sockets::keep(&request.text("to"), &request.text("text"))),
+            "/flood" => reply.text(&sockets::flood(&request.text("to"))),
+            "/self" => reply.text(&sockets::to_itself(&request)),
+            "/sockets" => reply.text(&sockets::many(request.number("n"))),
             "/tcp" => reply.text(&network::connect(&request.text("addr"))),
             "/listen" => reply.text(&network::listen(&request.text("addr"))),
             "/dns" => reply.text(&network::resolve(&request.text("name"))),
