@@ -31,6 +31,7 @@ mod memory;
 mod node;
 mod outgoing;
 mod pool;
+mod prepare;
 mod request_log;
 mod router;
 mod server;
@@ -38,6 +39,9 @@ mod table;
 mod tmp;
 mod worker;
 
-pub use compile::{Compiler, compile_main};
+pub use compile::Compiler;
+#[cfg(feature = "compiler")]
+pub use compile::compile_main;
 pub use error::Error;
 pub use node::{Builder, Gate, Node};
+pub use prepare::Prepared;
