@@ -24,6 +24,8 @@ const NICE: &str = "WPAAS_COMPILE_NICE";
 const NICE_NOW: i32 = 10;
 /// For code that nobody waits for yet; the lowest priority there is.
 const NICE_LATER: i32 = 19;
+/// How [`Error::Compile`] begins.
+const COMPILE_FAILED: &str = "does not compile: ";
 const MIB: u64 = 1024 * 1024;
 
 /// What the node has told this process, which is the compiler's.
@@ -98,7 +100,11 @@ fn reason(status: ExitStatus, message: String, limits: &Limits) -> String {
         return "it is nested too deeply".to_owned();
     }
     match status.code() {
-        Some(_) if !message.is_empty() => message,
+        // The process has said which component, as the node will.
+        Some(_) if !message.is_empty() => match message.split_once(COMPILE_FAILED) {
+            Some((_, reason)) => reason.to_owned(),
+            None => message,
+        },
         Some(code) => format!("the compiler ended with status {code}"),
         None => format!("the compiler was killed ({status}): {message}"),
     }
@@ -134,6 +140,10 @@ mod tests {
         run_shell("exit 0", &limits, Urgency::Now).await.unwrap();
         for (script, expected) in [
             ("echo 'unknown import x' >&2; exit 1", "unknown import x"),
+            (
+                "echo 'component x does not compile: y' >&2; exit 1",
+                "e3b0c44298fc does not compile: y",
+            ),
             ("exit 3", "status 3"),
             ("kill -9 $$", "was killed"),
             ("kill -XFSZ $$", "the limit compiled_bytes"),
