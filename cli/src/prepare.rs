@@ -63,9 +63,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("{failure}");
     }
     match (prepared.compiled, prepared.failed.len()) {
+        (1, 0) => println!("Ready: compiled 1 component"),
         (compiled, 0) => println!("Ready: compiled {compiled} components"),
         (compiled, failed) => anyhow::bail!(
-            "compiled {compiled} components, but {failed} cannot be prepared; their apps will not \
+            "compiled {compiled}, but {failed} cannot be prepared; their apps will not \
              start with this version unless the running one has the same error"
         ),
     }
