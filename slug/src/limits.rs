@@ -69,6 +69,13 @@ limits! {
     compile_ms = 180_000;
     /// Address space of the compiler's process.
     compile_memory_bytes = 8 * 1024 * MIB;
+    /// Machine code of one component. It has three to four times the component's size.
+    compiled_bytes = 1024 * MIB;
+    /// Machine code that a node keeps in all; beyond this goes what was not used longest.
+    code_bytes = 20 * 1024 * MIB;
+    /// Days that machine code for another version of wpaas or another CPU is kept after its last use, for a
+    /// process of that version that still runs, or a downgrade.
+    code_keep_days = 14;
 
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
