@@ -2,9 +2,14 @@
 //! `bench/run.sh NAME` runs one; results are kept in bench/RESULTS.md.
 
 mod app;
+mod component;
+mod host;
+mod process;
 mod redeploy;
 mod report;
+mod server;
 mod wpaas;
+mod wrk;
 
 use clap::Parser;
 
@@ -13,11 +18,14 @@ use clap::Parser;
 enum Benchmark {
     /// From a one-line change to new code answering: `wpaas deploy`, `wpaas dev`, native Node.js
     Redeploy(redeploy::Args),
+    /// Requests a second: plain hyper, `wasmtime serve`, wpaas
+    Host(host::Args),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Benchmark::parse() {
         Benchmark::Redeploy(args) => redeploy::run(args).await,
+        Benchmark::Host(args) => host::run(args).await,
     }
 }

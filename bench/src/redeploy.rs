@@ -17,6 +17,7 @@ use tokio::process::Command;
 
 use crate::{
     app::{App, answers},
+    process::free_port,
     report,
     wpaas::Running,
 };
@@ -244,8 +245,4 @@ fn node(app: &App, port: u16, arguments: &[&str]) -> anyhow::Result<tokio::proce
     let mut node = Command::new("node");
     node.args(arguments).env("PORT", port.to_string()).current_dir(app.path());
     Ok(node.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?)
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
