@@ -19,6 +19,7 @@ fi
 
 case $name in
   host) bench/setup.sh wasmtime wrk ;;
+  cold) bench/setup.sh wasmtime ;;
   neighbours) bench/setup.sh guests ;;
 esac
 

@@ -5,20 +5,19 @@
 //! server under load, so beside requests a second there are requests per second of the server's own CPU
 //! time.
 
-mod peers;
-
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::ensure;
 use wpaas_slug::{Isolation, ProcessType};
 
 use crate::{
-    component, process,
+    component,
+    peers::{self, Peer, plain_hyper, wasmtime_serve},
+    process,
     report::{self, Target, median},
     server::{self, Server},
     wrk,
 };
-use peers::{Peer, plain_hyper, wasmtime_serve};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -155,13 +154,21 @@ fn conclude(args: &Args, sides: &[Side; 5], started: &[Starts; 2]) -> anyhow::Re
     let only = |starts: &Starts, kind: &str| starts.len() == 1 && starts.contains_key(kind);
     let [warm, new] = started;
     let ratio = |one: &Side, other: &Side| one.per_second() / other.per_second();
+    let title = match &args.component {
+        None => "host".to_owned(),
+        Some(path) => format!("host, {}", path.display()),
+    };
     report::conclude(
-        "host",
+        &title,
         &text,
         &[
             Target::at_least("fresh ÷ `wasmtime serve` (e ÷ b)", 3.0, ratio(fresh, default)),
             Target::at_least("fresh ÷ reused (e ÷ d)", 0.85, ratio(fresh, reused)),
-            Target::at_least("reused ÷ reusing `wasmtime serve` (d ÷ c)", 1.5, ratio(reused, pooled)),
+            Target::at_least(
+                "reused ÷ reusing `wasmtime serve` (d ÷ c)",
+                1.5,
+                ratio(reused, pooled),
+            ),
             Target::at_least("reused ÷ hyper (d ÷ a)", 0.6, ratio(reused, hyper)),
             Target::so("d reuses instances", format!("{warm:?}"), only(warm, "warm")),
             Target::so("e starts one for each request", format!("{new:?}"), only(new, "fresh")),

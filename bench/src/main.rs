@@ -2,8 +2,10 @@
 //! `bench/run.sh NAME` runs one; results are kept in bench/RESULTS.md.
 
 mod app;
+mod cold;
 mod component;
 mod host;
+mod peers;
 mod process;
 mod redeploy;
 mod report;
@@ -20,6 +22,8 @@ enum Benchmark {
     Redeploy(redeploy::Args),
     /// Requests a second: plain hyper, `wasmtime serve`, wpaas
     Host(host::Args),
+    /// The first request of an app: nothing mapped, code on disk
+    Cold(cold::Args),
 }
 
 #[tokio::main]
@@ -27,5 +31,6 @@ async fn main() -> anyhow::Result<()> {
     match Benchmark::parse() {
         Benchmark::Redeploy(args) => redeploy::run(args).await,
         Benchmark::Host(args) => host::run(args).await,
+        Benchmark::Cold(args) => cold::run(args).await,
     }
 }

@@ -116,7 +116,8 @@ pub(crate) fn conclude(title: &str, body: &str, targets: &[Target]) -> anyhow::R
     let mut text = format!("{}\n\n{}\n\n", machine(), body.trim());
     text.push_str("| target | wanted | got | met |\n|---|---|---|---|\n");
     for Target { what, wanted, got, met } in targets {
-        let _ = writeln!(text, "| {what} | {wanted} | {got} | {} |", if *met { "yes" } else { "NO" });
+        let _ =
+            writeln!(text, "| {what} | {wanted} | {got} | {} |", if *met { "yes" } else { "NO" });
     }
     println!("{text}");
     keep(title, &text)?;

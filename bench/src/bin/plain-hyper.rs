@@ -33,7 +33,10 @@ async fn main() -> anyhow::Result<()> {
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             // A connection that a client breaks off is no concern of the benchmark.
-            http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await.ok();
+            http.timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+                .ok();
         });
     }
 }

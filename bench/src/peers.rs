@@ -12,16 +12,16 @@ use crate::{component, process};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running peer, ended when dropped.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     child: Child,
     port: u16,
     /// What it answers.
-    pub(super) answer: Answer,
+    pub(crate) answer: Answer,
 }
 
 /// An answer that all servers must give alike.
-pub(super) struct Answer {
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) body: String,
     headers: HeaderMap,
 }
 
@@ -45,17 +45,17 @@ impl Peer {
         Ok(Self { child, port, answer })
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("a peer has ended")
     }
 }
 
 /// What `url` answers.
-pub(super) async fn answer(url: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn answer(url: &str) -> anyhow::Result<Answer> {
     let response = reqwest::get(url).await?;
     ensure!(response.status().is_success(), "{url}: {}", response.status());
     let headers = response.headers().clone();
@@ -63,7 +63,7 @@ pub(super) async fn answer(url: &str) -> anyhow::Result<Answer> {
 }
 
 /// `wasmtime serve` with more arguments.
-pub(super) async fn wasmtime_serve(component: &Path, arguments: &[&str]) -> anyhow::Result<Peer> {
+pub(crate) async fn wasmtime_serve(component: &Path, arguments: &[&str]) -> anyhow::Result<Peer> {
     let port = process::free_port()?;
     let mut command = Command::new(component::cache()?.join("bin/wasmtime"));
     command.args(["serve", "--addr", &format!("127.0.0.1:{port}"), "-S", "cli"]);
@@ -72,7 +72,7 @@ pub(super) async fn wasmtime_serve(component: &Path, arguments: &[&str]) -> anyh
 }
 
 /// The plain hyper server, which gives the answer that the component gives.
-pub(super) async fn plain_hyper(answer: &Answer) -> anyhow::Result<Peer> {
+pub(crate) async fn plain_hyper(answer: &Answer) -> anyhow::Result<Peer> {
     let port = process::free_port()?;
     let mut command = Command::new(std::env::current_exe()?.with_file_name("plain-hyper"));
     command.arg(port.to_string()).arg(&answer.body);
