@@ -36,6 +36,8 @@ pub(crate) struct Resources {
     pub(crate) codes: CodeCache,
     /// Component by stack name.
     pub(crate) stacks: RwLock<BTreeMap<String, Digest>>,
+    /// Code by stack name. Stays mapped while no app runs, for the first one that does.
+    pub(crate) stack_codes: Mutex<BTreeMap<String, Arc<Code>>>,
 }
 
 /// An app in the routing table. Replaced, never changed.
@@ -94,6 +96,34 @@ impl Release {
             .is_some_and(|(name, current)| name == stack && *current != component)
     }
 
+    /// What it runs.
+    pub(crate) fn slug(&self) -> Digest {
+        self.spec.slug
+    }
+
+    /// Whether dynos of it run without load.
+    pub(crate) fn must_run(&self) -> bool {
+        self.scale.lock().values().any(|scale| scale.min > 0)
+    }
+
+    /// Prepares it as far as it must be before somebody needs it.
+    pub(crate) async fn prepare_ahead(&self, resources: &Resources) -> Result<(), Arc<Error>> {
+        if self.must_run() {
+            return self.prepare(resources).await.map(drop);
+        }
+        match Parts::get(resources, self.spec.slug).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Remembers an error for the requests that come soon.
+    fn failed(&self, error: Error) -> Arc<Error> {
+        let error = Arc::new(error);
+        *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));
+        error
+    }
+
     /// Fetches, compiles and makes the formations, unless that was done. `true` when it was done now.
     pub(crate) async fn prepare(&self, resources: &Resources) -> Result<bool, Arc<Error>> {
         if self.ready.initialized() {
@@ -105,11 +135,7 @@ impl Release {
             {
                 return Err(Arc::clone(error));
             }
-            self.make(resources).await.map_err(|error| {
-                let error = Arc::new(error);
-                *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));
-                error
-            })
+            self.make(resources).await.map_err(|error| self.failed(error))
         });
         made.await.map(|_| true)
     }

@@ -1,6 +1,7 @@
 //! The node: what embedders see.
 
 use std::{
+    collections::{BTreeMap, HashSet},
     future::Future,
     io,
     os::unix::fs::DirBuilderExt,
@@ -14,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 use wpaas_slug::{
@@ -141,6 +142,7 @@ impl Builder {
             )?,
             host: Arc::new(Host::new(engine, Arc::clone(&limits), self.sink, &self.cache)?),
             stacks: RwLock::default(),
+            stack_codes: Mutex::default(),
         });
         runtime.spawn(tend(Arc::downgrade(&resources.host)));
         let router = Arc::new(Router {
@@ -158,7 +160,7 @@ async fn tend(host: Weak<Host>) {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         let Some(host) = host.upgrade() else { return };
-        for formation in host.formations() {
+        for formation in host.active.all() {
             formation.tend();
         }
     }
@@ -205,8 +207,13 @@ impl Node {
         for before in &before {
             self.inner.retire_unless_current(before);
         }
-        let stacks: Vec<Digest> = snapshot.stacks.into_values().collect();
-        tokio::spawn(prepare_all(Arc::downgrade(&self.inner), stacks, apps));
+        tokio::spawn(prepare_all(Arc::downgrade(&self.inner), snapshot.stacks, apps));
+    }
+
+    /// The formation that gets an app's requests.
+    #[cfg(feature = "bench")]
+    pub(crate) fn web(&self, app: Uuid) -> Option<Arc<crate::formation::Formation>> {
+        self.inner.router.table.get(app)?.release.as_ref()?.web().cloned()
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
@@ -225,20 +232,29 @@ impl Node {
     }
 }
 
-/// Prepares what a snapshot brought, stacks first: they take longest and serve most.
-async fn prepare_all(node: Weak<Inner>, stacks: Vec<Digest>, apps: Vec<Arc<App>>) {
-    for component in stacks {
+/// Prepares what a snapshot brought, stacks first: they take longest and serve most. Apps that need not run before
+/// a request comes have their slug fetched and compiled and no more, each slug once: what is on disk is
+/// ready within milliseconds, and ten thousand apps that nobody uses take neither memory nor time.
+async fn prepare_all(node: Weak<Inner>, stacks: BTreeMap<String, Digest>, apps: Vec<Arc<App>>) {
+    for (name, component) in stacks {
         let Some(node) = node.upgrade() else { return };
-        if let Err(error) = node.resources.codes.get(component).await {
-            tracing::error!(component = component.short(), "cannot prepare a stack: {error}");
+        match node.resources.codes.get(component).await {
+            Ok(code) => drop(node.resources.stack_codes.lock().insert(name, code)),
+            Err(error) => tracing::error!(name, "cannot prepare a stack: {error}"),
         }
     }
-    futures::stream::iter(apps)
+    let mut seen = HashSet::new();
+    let wanted = apps.into_iter().filter(|app| {
+        app.release
+            .as_ref()
+            .is_some_and(|release| release.must_run() || seen.insert(release.slug()))
+    });
+    futures::stream::iter(wanted)
         .for_each_concurrent(CONCURRENT_PREPARATIONS, |app| {
             let node = node.upgrade();
             async move {
                 let (Some(node), Some(release)) = (node, &app.release) else { return };
-                if let Err(error) = release.prepare(&node.resources).await {
+                if let Err(error) = release.prepare_ahead(&node.resources).await {
                     tracing::error!(app = app.spec.name, "cannot prepare its release: {error}");
                 }
             }
@@ -291,8 +307,9 @@ impl Inner {
     }
 
     async fn apply_stack(&self, name: String, component: Digest) -> Result<(), ApplyError> {
-        self.resources.codes.get(component).await.map_err(ApplyError::from)?;
+        let code = self.resources.codes.get(component).await.map_err(ApplyError::from)?;
         self.resources.stacks.write().insert(name.clone(), component);
+        self.resources.stack_codes.lock().insert(name.clone(), code);
         for app in self.router.table.all() {
             let order = self.next_change();
             let Some(release) = &app.release else { continue };
