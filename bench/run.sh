@@ -28,4 +28,10 @@ cargo build --release --locked --package wpaas --package wpaas-bench
 programs=$(mktemp -d)
 trap 'rm -rf "$programs"' EXIT
 cp "${CARGO_TARGET_DIR:-target}"/release/{wpaas,wpaas-bench,plain-hyper} "$programs"
+if [[ $name == instantiate ]]; then
+  WPAAS_BENCH_COMPONENT=$("$programs/wpaas-bench" component)
+  export WPAAS_BENCH_COMPONENT WPAAS_BENCH_MEMORY="$programs/memory" CRITERION_HOME="$programs/criterion"
+  cargo bench --locked --package wpaas-runtime --features bench --bench instantiate -- "$@"
+  set -- "$CRITERION_HOME" "$WPAAS_BENCH_MEMORY"
+fi
 "$programs/wpaas-bench" "$name" "$@"

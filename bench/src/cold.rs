@@ -42,6 +42,8 @@ pub(crate) struct Args {
 
 /// Apps that are set up at the same time; the node compiles two.
 const CONCURRENT: usize = 4;
+/// Components deployed last that are not asked for: the node keeps what it had to look at last.
+const FILLERS: u32 = 20;
 
 /// Samples of one kind.
 struct Row {
@@ -79,7 +81,7 @@ async fn deploy(home: &Arc<TempDir>, args: &Args, hello: &Path) -> anyhow::Resul
     let server = Server::start(home, &[]).await?;
     server.deploy("hello", component::app(hello)?.path()).await?;
     let (slug, store) = (server.slug("hello").await?, server.store()?);
-    futures::stream::iter(0..args.hello)
+    futures::stream::iter(0..args.hello + FILLERS)
         .map(|number| {
             let (server, slug, store) = (&server, &slug, &store);
             async move {
@@ -111,6 +113,7 @@ async fn sample(
 ) -> anyhow::Result<Row> {
     eprintln!("{name}: {} samples", apps.len());
     let server = Server::start(home, &[]).await?;
+    quiet(server.running.pid()?).await?;
     let client = connected(&server).await?;
     if let Some(before) = before {
         first(&client, &server, before).await?;
@@ -139,6 +142,7 @@ async fn unused(home: &Arc<TempDir>, apps: &[String], restarts: u32) -> anyhow::
     for _ in 0..restarts {
         let app = apps.first().map_or("express", String::as_str);
         let server = Server::start(home, &[]).await?;
+        quiet(server.running.pid()?).await?;
         let client = connected(&server).await?;
         samples.push(first(&client, &server, app).await?);
         for (start, count) in server.starts(app).await? {
@@ -147,6 +151,19 @@ async fn unused(home: &Arc<TempDir>, apps: &[String], restarts: u32) -> anyhow::
         server.running.kill().await?;
     }
     Ok(Row { name: "Express, first request of the node", samples, starts })
+}
+
+/// Waits until a process that has just started has nothing more to do.
+async fn quiet(pid: u32) -> anyhow::Result<()> {
+    let mut before = Duration::ZERO;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = process::cpu(pid)?;
+        if now.saturating_sub(before) < Duration::from_millis(20) {
+            return Ok(());
+        }
+        before = now;
+    }
 }
 
 /// A client with an open connection.
