@@ -130,6 +130,36 @@ fn sqlite_url(file: &Path, mode: &str) -> Result<String, Error> {
     Ok(format!("sqlite://{escaped}?mode={mode}"))
 }
 
+/// Rows that one statement asks for by a list of keys. Each key is a parameter, and databases limit those
+/// (SQLite to 32,766); beyond some hundreds nothing is gained anyway.
+pub(crate) const BATCH: usize = if cfg!(test) { 2 } else { 500 };
+
+/// A list of rows of parameters from `$1` on, each row with `columns` of them: `($1, $2), ($3, $4)`.
+pub(crate) fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// All rows of a statement whose parameters are `values`.
+pub(crate) async fn fetch_all<T>(
+    db: &mut AnyConnection,
+    sql: String,
+    values: impl IntoIterator<Item = String>,
+) -> Result<Vec<T>, Error>
+where
+    T: for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow> + Send + Unpin,
+{
+    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+    for value in values {
+        query = query.bind(value);
+    }
+    Ok(query.fetch_all(db).await?)
+}
+
 /// The present, as the tables hold it.
 pub(crate) fn now() -> String {
     at(Timestamp::now())

@@ -37,6 +37,8 @@ pub(crate) struct Resources {
     pub(crate) codes: CodeCache,
     /// Component by stack name.
     pub(crate) stacks: RwLock<BTreeMap<String, Digest>>,
+    /// Code by stack name. Stays mapped while no app runs, for the first one that does.
+    pub(crate) stack_codes: Mutex<BTreeMap<String, Arc<Code>>>,
 }
 
 /// An app in the routing table. Replaced, never changed.
@@ -95,8 +97,18 @@ impl Release {
             .is_some_and(|(name, current)| name == stack && *current != component)
     }
 
-    /// As [`Release::prepare`], after what takes long was done at the lowest priority, so that a request
-    /// that comes meanwhile need not wait for that.
+    /// What it runs.
+    pub(crate) fn slug(&self) -> Digest {
+        self.spec.slug
+    }
+
+    /// Whether dynos of it run without load.
+    pub(crate) fn must_run(&self) -> bool {
+        self.scale.lock().values().any(|scale| scale.min > 0)
+    }
+
+    /// Prepares it as far as it must be before somebody needs it: what takes long is done at the lowest
+    /// priority, so that a request that comes meanwhile need not wait for that.
     pub(crate) async fn prepare_ahead(&self, resources: &Resources) -> Result<(), Arc<Error>> {
         if self.ready.initialized() {
             return Ok(());
@@ -104,9 +116,10 @@ impl Release {
         if let Err(error) = Parts::get(resources, self.spec.slug, Urgency::Later).await {
             return Err(self.failed(error));
         }
-        self.prepare(resources).await.map(drop)
+        if self.must_run() { self.prepare(resources).await.map(drop) } else { Ok(()) }
     }
 
+    /// Remembers an error for the requests that come soon.
     fn failed(&self, error: Error) -> Arc<Error> {
         let error = Arc::new(error);
         *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));

@@ -1,12 +1,7 @@
 //! A dyno: one Wasm instance with its world around it.
 
-use std::{
-    path::Path,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 use wasmtime::{
@@ -18,6 +13,7 @@ use wpaas_slug::{Limits, log::LogSink};
 
 use crate::{
     Error,
+    active::Active,
     checkout::Checkout,
     code::Code,
     exchange::Exchange,
@@ -55,7 +51,8 @@ pub(crate) struct Host {
     tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
-    formations: Mutex<Vec<Weak<Formation>>>,
+    /// Formations with instances.
+    pub(crate) active: Active<Formation>,
 }
 
 /// How often a dyno that found the node full looks for another one that became idle.
@@ -77,7 +74,7 @@ impl Host {
             network,
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
-            formations: Mutex::new(Vec::new()),
+            active: Active::new(),
         })
     }
 
@@ -87,22 +84,10 @@ impl Host {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return place;
             }
-            if !self.formations().iter().any(|formation| formation.evict()) {
+            if !self.active.evict() {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
-    }
-
-    /// Makes a formation known to [`Host::formations`].
-    pub(crate) fn register(&self, formation: &Arc<Formation>) {
-        let mut formations = self.formations.lock();
-        formations.retain(|formation| formation.strong_count() > 0);
-        formations.push(Arc::downgrade(formation));
-    }
-
-    /// All formations that are in use, also those that finish their last requests.
-    pub(crate) fn formations(&self) -> Vec<Arc<Formation>> {
-        self.formations.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
 

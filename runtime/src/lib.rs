@@ -12,8 +12,12 @@
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
+mod active;
 mod app;
 mod attend;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench_support;
 mod blobs;
 mod body;
 mod checkout;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 use wpaas_slug::{
@@ -175,6 +175,7 @@ impl Builder {
                 &self.cache,
             )?),
             stacks: RwLock::default(),
+            stack_codes: Mutex::default(),
         });
         runtime.spawn(tend(Arc::downgrade(&resources.host)));
         runtime.spawn(resources.codes.upkeep());
@@ -193,7 +194,7 @@ async fn tend(host: Weak<Host>) {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         let Some(host) = host.upgrade() else { return };
-        for formation in host.formations() {
+        for formation in host.active.all() {
             formation.tend();
         }
     }
@@ -241,8 +242,8 @@ impl Node {
         for before in &before {
             self.inner.retire_unless_current(before);
         }
-        let stacks: Vec<Digest> = snapshot.stacks.into_values().collect();
-        tokio::spawn(prepare::ahead(Arc::downgrade(&self.inner.resources), stacks, apps));
+        let resources = Arc::downgrade(&self.inner.resources);
+        tokio::spawn(prepare::ahead(resources, snapshot.stacks, apps));
     }
 
     /// Compiles what `snapshot` needs, and every component that the code directory has only code of
@@ -255,6 +256,12 @@ impl Node {
     /// [`Error::Cache`] when the directory cannot be read. What does not compile is in [`Prepared::failed`].
     pub async fn prepare_code(&self, snapshot: &Snapshot) -> Result<Prepared, Error> {
         prepare::code(&self.inner.resources, snapshot).await
+    }
+
+    /// The formation that gets an app's requests.
+    #[cfg(feature = "bench")]
+    pub(crate) fn web(&self, app: Uuid) -> Option<Arc<crate::formation::Formation>> {
+        self.inner.router.table.get(app)?.release.as_ref()?.web().cloned()
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
@@ -318,8 +325,10 @@ impl Inner {
     }
 
     async fn apply_stack(&self, name: String, component: Digest) -> Result<(), ApplyError> {
-        self.resources.codes.get(component, Urgency::Now).await.map_err(ApplyError::from)?;
+        let code = self.resources.codes.get(component, Urgency::Now).await;
+        let code = code.map_err(ApplyError::from)?;
         self.resources.stacks.write().insert(name.clone(), component);
+        self.resources.stack_codes.lock().insert(name.clone(), code);
         for app in self.router.table.all() {
             let order = self.next_change();
             let Some(release) = &app.release else { continue };

@@ -209,6 +209,20 @@ impl<T> Pool<T> {
         removed.is_some()
     }
 
+    /// Since when the oldest idle instance is idle.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        self.state.lock().idle.first().map(|idle| idle.since)
+    }
+
+    /// Whether there is no slot in use and [`Pool::acquire_for_minimum`] has none to give.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = self.state.lock();
+        state.slots.is_empty()
+            && (state.retired
+                || !state.crashed.is_empty()
+                || state.scale.min.min(state.scale.max) == 0)
+    }
+
     /// The dynos as `ps` shows them, by number. None at all is one that is idle.
     pub(crate) fn dynos(&self) -> Vec<(u32, DynoState, Timestamp)> {
         let state = self.state.lock();
