@@ -110,6 +110,19 @@ impl ResponseBody {
         self.exchange.over();
     }
 
+    /// The frame without what exceeds the announced length, and whether there was any: the client would take
+    /// it for the next response or, in HTTP/2, for a broken one.
+    fn announced_part(&self, frame: Frame<Bytes>) -> (Frame<Bytes>, bool) {
+        let left = self.announced.map(|announced| announced.saturating_sub(self.bytes));
+        let left = left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+        let exceeds = frame.data_ref().is_some_and(|data| data.len() > left);
+        let frame = frame.map_data(|mut data| {
+            data.truncate(left);
+            data
+        });
+        (frame, exceeds)
+    }
+
     /// Ends the body with an error, one poll late: hyper sends what it has when there is nothing to
     /// read, but drops it on an error.
     fn cut(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -150,8 +163,13 @@ impl Body for ResponseBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => {
                 self.exchange.response_moved();
+                let (frame, exceeds) = self.announced_part(frame);
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.bytes = self.bytes.saturating_add(length as u64);
+                // HTTP/1 does not ask for more after trailers.
+                if exceeds || frame.is_trailers() {
+                    self.finish(None);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             // When the guest's store is dropped half-way, its body ends as if it were complete.
@@ -177,7 +195,9 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // HTTP/1 stops reading a body when it has all the bytes that were announced.
         let complete = self.announced == Some(self.bytes);
-        self.finish(if complete { None } else { Some(HCode::H27) });
+        // A client that reads nothing is cut off by the deadline first.
+        let code = self.exchange.cut().unwrap_or(HCode::H27);
+        self.finish(if complete { None } else { Some(code) });
     }
 }
 
