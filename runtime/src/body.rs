@@ -40,6 +40,7 @@ impl Body for RequestBody {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Pending => self.exchange.upload_stalled(),
+            Poll::Ready(Some(Err(_))) => self.exchange.upload_broke(),
             Poll::Ready(_) => self.exchange.upload_moved(),
         }
         polled
@@ -131,7 +132,7 @@ impl ResponseBody {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let code = self.exchange.cut().unwrap_or(HCode::H18);
+        let code = self.exchange.cut().unwrap_or_else(|| self.exchange.interrupted());
         self.finish(Some(code));
         Poll::Ready(Some(Err(Cut(code))))
     }

@@ -65,6 +65,10 @@ pub(crate) fn check(parts: &RequestParts) -> Result<String, Refused> {
     if parts.method == Method::CONNECT {
         return Err(not_implemented("CONNECT is not supported."));
     }
+    // `GET whole` would make a host of what is no path (RFC 9112, 3.2.3).
+    if parts.uri.authority().is_some() && parts.uri.scheme().is_none() {
+        return Err(bad("The request's target is malformed."));
+    }
     transfer_codings(&parts.headers)?;
     host(parts)
 }

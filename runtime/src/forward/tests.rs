@@ -142,6 +142,7 @@ fn a_target_with_an_authority_needs_a_sound_host_beside_it() {
     assert!(of(Version::HTTP_11, &[("host", "a b")]).is_err());
     assert!(of(Version::HTTP_2, &[("host", "a.b")]).is_err());
     assert!(of(Version::HTTP_2, &[("host", "c.d"), ("host", "c.d")]).is_err());
+    assert!(check(&parts("c.d", &[("host", "c.d")])).is_err(), "no path");
 }
 
 #[test]
