@@ -19,6 +19,7 @@ mod crashes;
 mod frames;
 mod framing;
 mod http;
+mod http2;
 mod limits;
 mod raw;
 mod releases;

@@ -15,13 +15,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use wpaas_runtime::Tls;
+use wpaas_runtime::{Builder, Tls};
 use wpaas_slug::Limits;
 
 use crate::{
     frames::{END_HEADERS, END_STREAM, Frames, HEADERS, fields, request},
     raw::Raw,
-    support::{Host, attacked, soon},
+    support::{Host, host_with, soon},
 };
 
 /// A node that serves TLS beside plain HTTP.
@@ -34,7 +34,15 @@ pub struct Secure {
 }
 
 pub async fn secure(change: impl FnOnce(&mut Limits)) -> Secure {
-    let host = attacked(change).await;
+    secure_with(change, |builder| builder).await
+}
+
+pub async fn secure_with(
+    change: impl FnOnce(&mut Limits),
+    build: impl FnOnce(Builder) -> Builder,
+) -> Secure {
+    let host = host_with(change, build).await;
+    host.deploy_alone().await;
     let (certificate, key) =
         (host.directory.path().join("cert.pem"), host.directory.path().join("key.pem"));
     renew(&certificate, &key);
@@ -73,7 +81,8 @@ impl Secure {
 
 /// What a guest and the log say of a request over TLS.
 async fn is_over_tls(secure: &Secure, text: &str) {
-    for line in ["scheme: https", "header x-forwarded-proto: https", "header x-forwarded-port: 443"] {
+    for line in ["scheme: https", "header x-forwarded-proto: https", "header x-forwarded-port: 443"]
+    {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }
     let line = secure.host.log.line("path=\"/request\"").await;
@@ -92,8 +101,10 @@ async fn http_1_over_tls() {
             is_over_tls(&secure, &raw.response("GET").await.unwrap().body).await;
         }
         // Requests are followed here as well.
-        raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n")
-            .await;
+        raw.send(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+        )
+        .await;
         assert_eq!(raw.response("POST").await.unwrap().status, 400);
     }
     let plain = secure.host.get("/request").await.ok();
@@ -110,7 +121,8 @@ async fn http_2_over_tls_is_what_clients_get_that_know_it() {
             .await
             .unwrap();
     tokio::spawn(connection);
-    let request = Request::get("https://app.localhost/request").body(Empty::<Bytes>::new()).unwrap();
+    let request =
+        Request::get("https://app.localhost/request").body(Empty::<Bytes>::new()).unwrap();
     let response = soon(sender.send_request(request)).await.unwrap();
     let text = soon(response.into_body().collect()).await.unwrap().to_bytes();
     is_over_tls(&secure, std::str::from_utf8(&text).unwrap()).await;
