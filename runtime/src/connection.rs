@@ -24,7 +24,11 @@ use tokio::{
 use wpaas_slug::Limits;
 
 use crate::{
-    body::Cut, forward::Client, router::RouterBody, server::Listening, tls::Tls, wire::Wire,
+    body::{Cut, RouterBody},
+    forward::Client,
+    server::Listening,
+    tls::Tls,
+    wire::Wire,
 };
 
 /// Serves the connection to its end.
