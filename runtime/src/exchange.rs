@@ -92,6 +92,8 @@ pub(crate) struct Exchange {
     /// The guest has returned and will write no more.
     returned: AtomicBool,
     body: AtomicWaker,
+    /// The client broke the request's body off.
+    broken_off: AtomicBool,
     cpu_ns: AtomicU64,
     /// The instance's memory in bytes.
     memory: OnceLock<Arc<AtomicUsize>>,
@@ -128,6 +130,7 @@ impl Exchange {
             cut: OnceLock::new(),
             returned: AtomicBool::new(false),
             body: AtomicWaker::new(),
+            broken_off: AtomicBool::new(false),
             cpu_ns: AtomicU64::new(0),
             memory: OnceLock::new(),
             start: OnceLock::new(),
@@ -308,6 +311,16 @@ impl Exchange {
             // The first byte is due only when the request is complete.
             state.deadline = state.deadline.max(Instant::now() + self.times.idle);
         }
+    }
+
+    /// The client has broken the request's body off; what the guest does then is not its fault.
+    pub(crate) fn upload_broke(&self) {
+        self.broken_off.store(true, Ordering::Relaxed);
+    }
+
+    /// The code for a guest that ends its response before its end.
+    pub(crate) fn interrupted(&self) -> HCode {
+        if self.broken_off.load(Ordering::Relaxed) { HCode::H27 } else { HCode::H18 }
     }
 
     /// A part of the response's body goes to the client.

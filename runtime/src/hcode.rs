@@ -1,8 +1,10 @@
 //! Heroku's error codes: what they are called, and the pages that clients see.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::Full;
+
+use crate::forward::Refused;
 
 /// Why a request did not get the app's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +104,15 @@ pub(crate) fn no_such_app() -> Response<Full<Bytes>> {
     page(StatusCode::NOT_FOUND, "No such app", text, None)
 }
 
-/// The page for a request that cannot be routed at all.
-pub(crate) fn bad_request(text: &str) -> Response<Full<Bytes>> {
-    page(StatusCode::BAD_REQUEST, "Bad request", text, None)
+/// The page for a request that cannot be routed at all. On HTTP/1 it is the connection's last: what follows
+/// such a request is best not read as another one.
+pub(crate) fn refused(refused: &Refused, version: Version) -> Response<Full<Bytes>> {
+    let mut page = page(refused.status, "Bad request", refused.message, None);
+    // HTTP/2 has no such field (RFC 9113, 8.2.2).
+    if version <= Version::HTTP_11 {
+        page.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    page
 }
 
 /// The page while the gate is closed; `text` is shown as it is.

@@ -23,12 +23,14 @@ mod body;
 mod checkout;
 mod code;
 mod compile;
+mod connection;
 mod dyno;
 mod engine;
 mod error;
 mod exchange;
 mod formation;
 mod forward;
+mod framing;
 mod fs;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -41,11 +43,14 @@ mod net;
 mod node;
 mod pool;
 mod prepare;
+mod protocol;
 mod request_log;
 mod router;
 mod server;
 mod table;
+mod tls;
 mod tmp;
+mod wire;
 mod worker;
 
 pub use compile::Compiler;
@@ -55,3 +60,4 @@ pub use error::Error;
 pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
 pub use prepare::Prepared;
+pub use tls::{Tls, TlsError};

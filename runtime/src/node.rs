@@ -34,8 +34,9 @@ use crate::{
     net::{self, Network, Resolve},
     prepare,
     router::Router,
-    server,
+    server::{self, Doors},
     table::{Naming, Table},
+    tls::Tls,
 };
 
 /// How often formations are looked after.
@@ -184,7 +185,8 @@ impl Builder {
             resources: Arc::clone(&resources),
             gate: self.gate,
         });
-        let inner = Inner { router, resources, limits, changes: AtomicU64::new(0) };
+        let doors = Arc::new(Doors::new(&limits));
+        let inner = Inner { router, resources, limits, doors, changes: AtomicU64::new(0) };
         Ok(Node { inner: Arc::new(inner) })
     }
 }
@@ -210,6 +212,7 @@ struct Inner {
     router: Arc<Router>,
     resources: Arc<Resources>,
     limits: Arc<Limits>,
+    doors: Arc<Doors>,
     /// Counts changes in the order in which they arrive.
     changes: AtomicU64,
 }
@@ -275,12 +278,36 @@ impl Node {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let (router, limits) = (Arc::clone(&self.inner.router), Arc::clone(&self.inner.limits));
-        server::serve(router, limits, listener, shutdown).await
+        self.inner.serve(listener, None, shutdown).await
+    }
+
+    /// The same over TLS, with HTTP/2 or HTTP/1.1 as the client chooses. When the certificate's files
+    /// change, new connections get what they hold then.
+    ///
+    /// # Errors
+    ///
+    /// Those of the listener.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Tls,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        self.inner.serve(listener, Some(tls), shutdown).await
     }
 }
 
 impl Inner {
+    async fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let (router, limits) = (Arc::clone(&self.router), Arc::clone(&self.limits));
+        server::serve(router, limits, Arc::clone(&self.doors), tls, listener, shutdown).await
+    }
+
     fn next_change(&self) -> u64 {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -1,7 +1,7 @@
 //! The router: finds the app, waits for a dyno, and gives the client the app's response or a page that says
 //! why there is none.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -17,7 +17,7 @@ use crate::{
     dyno::Instance,
     exchange::Exchange,
     formation::{DynoName, Formation},
-    forward,
+    forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
     node::Gate,
@@ -38,18 +38,15 @@ impl Router {
     pub(crate) async fn handle<B>(
         &self,
         request: Request<B>,
-        client: IpAddr,
+        client: Client,
     ) -> Response<RouterBody>
     where
         B: Body<Data = Bytes, Error: Into<WasiError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        if parts.method == Method::CONNECT {
-            return page(hcode::bad_request("CONNECT is not supported."));
-        }
-        let host = match forward::host(&parts) {
+        let host = match forward::check(&parts) {
             Ok(host) => host,
-            Err(message) => return page(hcode::bad_request(message)),
+            Err(refused) => return page(hcode::refused(&refused, parts.version)),
         };
         if let Some(gate) = &self.gate
             && let Err(text) = gate.ready().await

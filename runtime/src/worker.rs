@@ -14,6 +14,7 @@ use crate::{
     dyno::{DeadlinePassed, Instance, StartError},
     exchange::{Exchange, GuestError, Start},
     formation::Formation,
+    forward::OverTls,
     hcode::HCode,
     lines::DynoLog,
     pool::Lease,
@@ -120,7 +121,9 @@ impl Worker<'_> {
         let call = async {
             let store = &mut instance.store;
             store.data_mut().admit_host(true);
-            let request = store.data_mut().http().new_incoming_request(Scheme::Http, request);
+            let over_tls = request.extensions().get::<OverTls>().is_some();
+            let scheme = if over_tls { Scheme::Https } else { Scheme::Http };
+            let request = store.data_mut().http().new_incoming_request(scheme, request);
             store.data_mut().admit_host(false);
             let exchange = Arc::clone(self.exchange);
             let respond = move |response| exchange.respond(response);

@@ -155,6 +155,13 @@ limits! {
     request_header_ms = 30_000;
     /// Client connections of one node.
     connections = 20_000;
+    /// A connection on which nothing happens is ended. (The next head of HTTP/1.1 is due in
+    /// `request_header_ms`.)
+    connection_idle_ms = 60_000;
+    /// A TLS handshake, and waiting for its turn.
+    tls_handshake_ms = 10_000;
+    /// TLS handshakes at the same time over all connections; further ones wait.
+    tls_handshakes = 1_000;
     /// One chunk between guest and client.
     body_chunk_bytes = MIB;
     /// Streams of one HTTP/2 connection.

@@ -123,3 +123,26 @@ async fn head_reads_the_body_and_counts_nothing() {
     body.discard().await;
     assert!(lines(&log)[0].contains(" status=200 bytes=0 "));
 }
+
+#[tokio::test]
+async fn trailers_are_the_end_even_if_nobody_asks_for_more() {
+    let Fixture { log, guest, body, .. } = fixture(None);
+    guest.send(data("hello")).unwrap();
+    guest.send(Ok(Frame::trailers(http::HeaderMap::new()))).unwrap();
+    let mut body = Box::pin(body);
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    assert!(body.frame().await.unwrap().unwrap().is_trailers());
+    drop(body);
+    assert!(lines(&log)[0].starts_with("at=info "), "{:?}", lines(&log));
+}
+
+#[tokio::test]
+async fn more_than_announced_is_not_sent() {
+    let Fixture { log, guest, body, exchange } = fixture(Some(5));
+    guest.send(data("hel")).unwrap();
+    guest.send(data("lo world")).unwrap();
+    guest.send(Err(WasiError::HttpProtocolError)).unwrap();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    assert!(lines(&log)[0].contains(" status=200 bytes=5 "), "{:?}", lines(&log));
+    assert!(exchange.is_over());
+}

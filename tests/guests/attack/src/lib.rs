@@ -81,6 +81,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
             "/header" => reply.header(&request.text("name"), &request.text("value")).text("header"),
             "/headers" => streams::headers(&request, reply),
             "/echo" => streams::echo(&request, reply),
+            "/whole" => streams::whole(&request, reply),
+            "/oversized" => streams::oversized(reply),
             "/upload" => streams::upload(&request, reply),
             "/big" => streams::big(&request, reply),
             "/sse" => streams::events(&request, reply),
