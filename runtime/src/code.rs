@@ -27,6 +27,7 @@ use crate::{
     dyno::DynoState,
     engine::{self, WASMTIME_VERSION},
     keyed::KeyedLocks,
+    metrics::CodeStats,
 };
 
 /// Components compiled at the same time; each may take the compiler's whole memory limit.
@@ -52,6 +53,7 @@ pub(crate) struct CodeCache {
     locks: KeyedLocks<Digest>,
     loaded: Mutex<HashMap<Digest, Weak<Code>>>,
     recent: Mutex<VecDeque<Arc<Code>>>,
+    pub(crate) stats: CodeStats,
 }
 
 impl CodeCache {
@@ -75,21 +77,27 @@ impl CodeCache {
             locks: KeyedLocks::new(),
             loaded: Mutex::new(HashMap::new()),
             recent: Mutex::new(VecDeque::new()),
+            stats: CodeStats::default(),
         })
     }
 
     /// The code of a component: from memory, else from its file, else compiled now.
     pub(crate) async fn get(&self, component: Digest) -> Result<Arc<Code>, Error> {
         if let Some(code) = self.loaded(component) {
+            self.stats.hit();
             return Ok(code);
         }
         let _alone = self.locks.lock(component).await;
         if let Some(code) = self.loaded(component) {
+            self.stats.hit();
             return Ok(code);
         }
         let path = self.directory.join(self.key(component)).with_extension("cwasm");
         let compiled = match self.map(&path).await? {
-            Some(compiled) => compiled,
+            Some(compiled) => {
+                self.stats.hit();
+                compiled
+            }
             None => {
                 self.compile(component, &path).await?;
                 self.map(&path).await?.ok_or_else(|| {
@@ -128,7 +136,9 @@ impl CodeCache {
             .map_err(Error::cache(&self.directory))?
             .into_temp_path();
         let started = std::time::Instant::now();
-        compile(&self.compiler, component, &input, &output, &self.limits).await?;
+        let compiled = compile(&self.compiler, component, &input, &output, &self.limits).await;
+        self.stats.compiled(started.elapsed(), compiled.is_ok());
+        compiled?;
         drop(permit);
         tracing::info!(
             component = component.short(),

@@ -22,8 +22,10 @@ use crate::{
     formation::Formation,
     lines::{DynoLog, Lines},
     memory::Memory,
+    metrics::{AppMetrics, Hit, Metrics},
     outgoing::{Outgoing, deny_socket},
     tmp::{Tmp, TmpRoot},
+    trace::SpanSink,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -32,6 +34,7 @@ const PORT: &str = "8080";
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
+    pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) process_type: String,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
@@ -46,6 +49,9 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
+    /// `None` when nothing is traced.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
+    pub(crate) metrics: Arc<Metrics>,
     tmp: TmpRoot,
     /// One permit per instance.
     places: Arc<Semaphore>,
@@ -60,13 +66,16 @@ impl Host {
         engine: Engine,
         limits: Arc<Limits>,
         sink: Arc<dyn LogSink>,
+        spans: Option<Arc<dyn SpanSink>>,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             engine,
+            metrics: Metrics::new(&limits),
             limits,
             sink,
+            spans,
             tmp: TmpRoot::new(cache)?,
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
@@ -75,6 +84,10 @@ impl Host {
 
     /// Room for one more instance on this node. When it is full, an idle instance has to go.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return place;
+        }
+        self.metrics.hit(Hit::Places);
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return place;
@@ -83,6 +96,12 @@ impl Host {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
+    }
+
+    /// Instances that there are.
+    pub(crate) fn places_used(&self) -> usize {
+        let places = Limits::size(self.limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
+        places.saturating_sub(self.places.available_permits())
     }
 
     /// Makes a formation known to [`Host::formations`].

@@ -28,6 +28,7 @@ mod hcode;
 mod keyed;
 mod lines;
 mod memory;
+mod metrics;
 mod node;
 mod outgoing;
 mod pool;
@@ -36,8 +37,10 @@ mod router;
 mod server;
 mod table;
 mod tmp;
+mod trace;
 mod worker;
 
 pub use compile::{Compiler, compile_main};
 pub use error::Error;
 pub use node::{Builder, Gate, Node};
+pub use trace::{Span, SpanSink};

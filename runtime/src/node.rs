@@ -31,9 +31,11 @@ use crate::{
     code::CodeCache,
     dyno::Host,
     engine,
+    metrics::{Exposition, NodeState},
     router::Router,
     server,
     table::{Naming, Table},
+    trace::SpanSink,
 };
 
 /// How often formations are looked after.
@@ -56,6 +58,7 @@ pub struct Builder {
     codes: Option<PathBuf>,
     limits: Limits,
     sink: Arc<dyn LogSink>,
+    spans: Option<Arc<dyn SpanSink>>,
     compiler: Compiler,
     gate: Option<Arc<dyn Gate>>,
     naming: Naming,
@@ -81,6 +84,13 @@ impl Builder {
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
         self.sink = sink;
+        self
+    }
+
+    /// Where the router's spans go; default is that nothing is traced.
+    #[must_use]
+    pub fn span_sink(mut self, sink: Arc<dyn SpanSink>) -> Self {
+        self.spans = Some(sink);
         self
     }
 
@@ -139,7 +149,13 @@ impl Builder {
                 self.compiler,
                 Arc::clone(&limits),
             )?,
-            host: Arc::new(Host::new(engine, Arc::clone(&limits), self.sink, &self.cache)?),
+            host: Arc::new(Host::new(
+                engine,
+                Arc::clone(&limits),
+                self.sink,
+                self.spans,
+                &self.cache,
+            )?),
             stacks: RwLock::default(),
         });
         runtime.spawn(tend(Arc::downgrade(&resources.host)));
@@ -188,6 +204,7 @@ impl Node {
             codes: None,
             limits: Limits::default(),
             sink: Arc::new(NoLog),
+            spans: None,
             compiler: Compiler::InProcess,
             gate: None,
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
@@ -207,6 +224,16 @@ impl Node {
         }
         let stacks: Vec<Digest> = snapshot.stacks.into_values().collect();
         tokio::spawn(prepare_all(Arc::downgrade(&self.inner), stacks, apps));
+    }
+
+    /// What the node has counted and what it is doing now, as OpenMetrics text. Takes long with many apps, so
+    /// not to be called where something waits.
+    pub fn metrics(&self) -> String {
+        let apps = self.inner.router.table.all();
+        let apps =
+            apps.iter().map(|app| (app.spec.name.clone(), Arc::clone(&app.metrics)));
+        let metrics = &self.inner.resources.host.metrics;
+        Exposition::new(metrics, apps, self.inner.state()).text()
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
@@ -251,14 +278,41 @@ impl Inner {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What the node is doing.
+    fn state(&self) -> NodeState {
+        let host = &self.resources.host;
+        let mut state = NodeState {
+            apps: self.router.table.all().len(),
+            places: Limits::size(self.limits.dynos_per_node),
+            places_used: host.places_used(),
+            pool: host.engine.pooling_allocator_metrics().map(Into::into),
+            code: (&self.resources.codes.stats).into(),
+            lines_dropped: host.sink.dropped(),
+            spans_dropped: host.spans.as_ref().map_or(0, |spans| spans.dropped()),
+            ..NodeState::default()
+        };
+        for formation in host.formations() {
+            let usage = formation.usage();
+            state.busy += usage.busy;
+            state.idle += usage.idle;
+            state.queued += usage.queued;
+        }
+        state
+    }
+
     /// The app with the release that is running already, if that is the one.
     fn app(&self, spec: Arc<AppSpec>) -> Arc<App> {
-        let current = self.router.table.get(spec.id).and_then(|app| app.release.clone());
+        let before = self.router.table.get(spec.id);
+        let metrics = match &before {
+            Some(before) => Arc::clone(&before.metrics),
+            None => self.resources.host.metrics.app(),
+        };
+        let current = before.and_then(|app| app.release.clone());
         let release = spec.release.as_ref().map(|release| match current {
             Some(current) if current.is(release) => current,
-            _ => Release::new(&spec, release.clone()),
+            _ => Release::new(&spec, Arc::clone(&metrics), release.clone()),
         });
-        Arc::new(App { spec, release })
+        Arc::new(App { spec, metrics, release })
     }
 
     async fn apply_app(&self, spec: Arc<AppSpec>) -> Result<(), ApplyError> {
@@ -274,7 +328,7 @@ impl Inner {
     /// Switches the router, and ends what the change replaced.
     fn install(&self, id: Uuid, app: Option<Arc<App>>, order: u64) {
         let Ok(before) = self.router.table.install(id, app.clone(), order) else { return };
-        if let Some(App { spec, release: Some(release) }) = app.as_deref() {
+        if let Some(App { spec, release: Some(release), .. }) = app.as_deref() {
             release.rescale(&spec.formation);
         }
         if let Some(before) = before {
@@ -303,7 +357,8 @@ impl Inner {
             match renewed.prepare(&self.resources).await {
                 Ok(_) => {
                     let spec = Arc::clone(&app.spec);
-                    let app = Arc::new(App { spec, release: Some(renewed) });
+                    let metrics = Arc::clone(&app.metrics);
+                    let app = Arc::new(App { spec, metrics, release: Some(renewed) });
                     self.install(app.spec.id, Some(app), order);
                 }
                 // It goes on with the old component.

@@ -1,14 +1,21 @@
 //! The router's log line, in Heroku's format and order, with our own fields at the end.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use uuid::Uuid;
-use wpaas_slug::log::{LogLine, LogSink, Source};
+use wpaas_slug::{
+    Limits,
+    log::{LogLine, LogSink, Source},
+};
 
 use crate::{
+    app::App,
+    dyno::Host,
     exchange::{Exchange, Start},
     hcode::HCode,
+    metrics::AppMetrics,
+    trace::{Ended, Trace},
 };
 
 /// What is known of a request when it arrives.
@@ -24,7 +31,7 @@ pub(crate) struct RequestInfo {
     pub(crate) protocol: &'static str,
 }
 
-/// Writes one line when the request is over.
+/// Writes one line when the request is over, counts it, and ends its span.
 pub(crate) struct RequestLog {
     sink: Arc<dyn LogSink>,
     app: Uuid,
@@ -32,6 +39,8 @@ pub(crate) struct RequestLog {
     line_bytes: usize,
     received: Instant,
     dispatched: Option<Dispatched>,
+    metrics: Arc<AppMetrics>,
+    trace: Option<Box<Trace>>,
 }
 
 struct Dispatched {
@@ -42,12 +51,30 @@ struct Dispatched {
 
 impl RequestLog {
     pub(crate) fn new(
-        sink: Arc<dyn LogSink>,
-        app: Uuid,
+        host: &Host,
+        app: &App,
         info: RequestInfo,
-        line_bytes: usize,
+        trace: Option<Box<Trace>>,
     ) -> Self {
-        Self { sink, app, info, line_bytes, received: Instant::now(), dispatched: None }
+        Self {
+            sink: Arc::clone(&host.sink),
+            app: app.spec.id,
+            info,
+            line_bytes: Limits::size(host.limits.log_line_bytes),
+            received: Instant::now(),
+            dispatched: None,
+            metrics: Arc::clone(&app.metrics),
+            trace,
+        }
+    }
+
+    /// The head of the dyno's response is here.
+    pub(crate) fn answered(&self) {
+        let Some(dispatched) = &self.dispatched else { return };
+        let (_, _, start) = dispatched.exchange.accounts();
+        if let Some(start @ (Start::Fresh | Start::Cold)) = start {
+            self.metrics.started(start, self.received.elapsed());
+        }
     }
 
     /// A dyno has the request now.
@@ -56,7 +83,12 @@ impl RequestLog {
     }
 
     /// Writes the line.
-    pub(crate) fn finish(self, status: u16, bytes: u64, code: Option<HCode>) {
+    pub(crate) fn finish(mut self, status: u16, bytes: u64, code: Option<HCode>) {
+        let time = self.received.elapsed();
+        self.metrics.request(status, code, time);
+        if let Some(trace) = self.trace.take() {
+            self.end(*trace, status, code, time);
+        }
         let mut line = match code {
             None => "at=info".to_owned(),
             Some(code) => format!("at=error code={} desc=\"{}\"", code.code(), code.description()),
@@ -93,14 +125,23 @@ impl RequestLog {
     }
 }
 
+impl RequestLog {
+    fn end(&self, trace: Trace, status: u16, code: Option<HCode>, time: Duration) {
+        let dispatched = self.dispatched.as_ref();
+        trace.end(Ended {
+            info: &self.info,
+            status,
+            code,
+            dyno: dispatched.map(|dispatched| dispatched.dyno.as_str()),
+            dyno_start: dispatched.and_then(|dispatched| dispatched.exchange.accounts().2),
+            time,
+        });
+    }
+}
+
 fn accounts(exchange: &Exchange) -> String {
     let (cpu, memory, start) = exchange.accounts();
-    let start = match start {
-        Some(Start::Warm) => "warm",
-        Some(Start::Fresh) => "fresh",
-        Some(Start::Cold) => "cold",
-        None => return String::new(),
-    };
+    let Some(start) = start.map(Start::name) else { return String::new() };
     let (cpu, memory) = (cpu.as_secs_f64() * 1e3, memory as f64 / (1024.0 * 1024.0));
     format!(" start={start} cpu={cpu:.1}ms mem={memory:.1}MB")
 }
@@ -118,12 +159,10 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use parking_lot::Mutex;
-    use wpaas_slug::Limits;
 
     use super::*;
+    use crate::metrics::Metrics;
 
     #[derive(Default)]
     struct Memory(Mutex<Vec<LogLine>>);
@@ -144,7 +183,17 @@ mod tests {
             fwd: "1.2.3.4".into(),
             protocol: "http",
         };
-        (memory.clone(), RequestLog::new(memory, Uuid::nil(), info, line_bytes))
+        let log = RequestLog {
+            sink: memory.clone(),
+            app: Uuid::nil(),
+            info,
+            line_bytes,
+            received: Instant::now(),
+            dispatched: None,
+            metrics: Metrics::new(&Limits::default()).app(),
+            trace: None,
+        };
+        (memory, log)
     }
 
     #[tokio::test(start_paused = true)]

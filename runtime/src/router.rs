@@ -17,10 +17,12 @@ use crate::{
     forward,
     hcode::{self, HCode},
     lines::DynoLog,
+    metrics::Metrics,
     node::Gate,
     pool::Refused,
     request_log::RequestLog,
     table::Table,
+    trace::Trace,
 };
 
 /// What clients get.
@@ -34,6 +36,10 @@ pub(crate) struct Router {
 }
 
 impl Router {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.resources.host.metrics
+    }
+
     /// Answers one request. Dropping the future is the client going away.
     pub(crate) async fn handle<B>(
         &self,
@@ -49,18 +55,26 @@ impl Router {
         }
         let host = match forward::host(&parts) {
             Ok(host) => host,
-            Err(message) => return page(hcode::bad_request(message)),
+            Err(message) => {
+                self.metrics().unrouted();
+                return page(hcode::bad_request(message));
+            }
         };
         if let Some(gate) = &self.gate
             && let Err(text) = gate.ready().await
         {
             return page(hcode::not_ready(&text));
         }
-        let Some(app) = self.table.route(&host) else { return page(hcode::no_such_app()) };
+        let Some(app) = self.table.route(&host) else {
+            self.metrics().unrouted();
+            return page(hcode::no_such_app());
+        };
         let info = forward::request(&mut parts, host, client);
         let host = &self.resources.host;
-        let line_bytes = Limits::size(host.limits.log_line_bytes);
-        let log = RequestLog::new(Arc::clone(&host.sink), app.spec.id, info, line_bytes);
+        let trace = host.spans.as_ref();
+        let trace =
+            trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
+        let log = RequestLog::new(host, &app, info, trace);
         let request = Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
@@ -99,6 +113,7 @@ impl Router {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
+        log.answered();
         Ok(deliver(response, dispatched.exchange, log, bodiless))
     }
 

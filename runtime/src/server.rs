@@ -28,7 +28,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use wpaas_slug::Limits;
 
-use crate::router::Router;
+use crate::{
+    metrics::{Hit, OpenConnection},
+    router::Router,
+};
 
 /// Rest after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -55,6 +58,9 @@ pub(crate) async fn serve(
     loop {
         // At the limit new connections wait in the listener's backlog.
         let accepted = async {
+            if places.available_permits() == 0 {
+                router.metrics().hit(Hit::Connections);
+            }
             let place = Arc::clone(&places).acquire_owned().await;
             (listener.accept().await, place)
         };
@@ -71,6 +77,7 @@ pub(crate) async fn serve(
                     watcher: graceful.watcher(),
                     stop: stop.clone(),
                     _place: place,
+                    _open: router.metrics().connection(),
                 };
                 tokio::spawn(connection.run(stream, client));
             }
@@ -118,6 +125,7 @@ struct Connection {
     /// Ends the connection in the middle of whatever it does.
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
+    _open: OpenConnection,
 }
 
 impl Connection {

@@ -11,6 +11,7 @@ use std::{
 
 use http::Request;
 use rustix::time::{ClockId, clock_gettime};
+use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::{WasiHttpView, p2::bindings::http::types::Scheme};
 use wpaas_slug::Limits;
@@ -22,6 +23,7 @@ use crate::{
     formation::Formation,
     hcode::HCode,
     lines::DynoLog,
+    metrics::{AppMetrics, Hit, Quota},
     pool::Lease,
 };
 
@@ -46,7 +48,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(Arc::clone(&exchange));
+    let _answered = Answered(Arc::clone(&exchange), Arc::clone(&formation.spec.metrics));
     let warm = lease.take();
     let booting =
         formation.spec.boots_on_request && warm.as_ref().is_none_or(|warm| warm.served == 0);
@@ -62,11 +64,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// Answers when the worker ends without an answer, which takes a panic in host code.
-struct Answered(Arc<Exchange>);
+/// Answers when the worker ends without an answer, which takes a panic in host code; and counts the CPU time,
+/// also what the guest used after its response.
+struct Answered(Arc<Exchange>, Arc<AppMetrics>);
 
 impl Drop for Answered {
     fn drop(&mut self) {
+        self.1.cpu(self.0.accounts().0);
         if !self.0.responded() {
             self.0.fail(HCode::H99);
         }
@@ -146,6 +150,10 @@ impl Worker<'_> {
         }
     }
 
+    fn metrics(&self) -> &AppMetrics {
+        &self.formation.spec.metrics
+    }
+
     /// Answers, logs and accounts for how the call ended. Whether the instance can serve again.
     fn settle(&mut self, instance: &mut Instance, end: End) -> bool {
         let exchange = self.exchange;
@@ -162,6 +170,7 @@ impl Worker<'_> {
                 }
                 instance.served += 1;
                 if over_memory {
+                    self.metrics().memory(Quota::R14);
                     log_memory(&log, instance, "Error R14 (Memory quota exceeded)");
                 }
                 !over_memory && instance.served < self.formation.host.limits.requests_per_instance
@@ -175,6 +184,7 @@ impl Worker<'_> {
                 false
             }
             End::Stopped => {
+                self.metrics().hit(Hit::Drain);
                 log.platform("Stopping remaining request: its release was replaced");
                 let responded = exchange.responded();
                 exchange.fail(if responded { HCode::H18 } else { HCode::H13 });
@@ -182,7 +192,11 @@ impl Worker<'_> {
             }
             End::Trapped(error) => {
                 if over_memory {
+                    self.metrics().memory(Quota::R15);
                     log_memory(&log, instance, "Error R15 (Memory quota vastly exceeded)");
+                }
+                if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+                    self.metrics().hit(Hit::Handles);
                 }
                 self.trapped(&log, &error);
                 false
@@ -237,6 +251,7 @@ impl Worker<'_> {
             log_trap(log, error);
         }
         if exchange.is_over() {
+            self.metrics().hit(Hit::AfterResponse);
             let seconds = self.formation.host.limits.after_response_ms / 1000;
             log.platform(&format!(
                 "Stopping dyno: it went on for more than {seconds} seconds after its response"
