@@ -65,11 +65,7 @@ struct Ready {
 }
 
 impl Release {
-    pub(crate) fn new(
-        app: &AppSpec,
-        metrics: Arc<AppMetrics>,
-        spec: ReleaseSpec,
-    ) -> Arc<Self> {
+    pub(crate) fn new(app: &AppSpec, metrics: Arc<AppMetrics>, spec: ReleaseSpec) -> Arc<Self> {
         Arc::new(Self {
             app: app.id,
             metrics,

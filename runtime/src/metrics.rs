@@ -10,6 +10,7 @@
 //! lives, because a counter that goes down would look like a restart of the node.
 
 mod expose;
+mod families;
 mod histogram;
 
 use std::{
@@ -191,8 +192,8 @@ impl AppMetrics {
     /// A request is over. `time` is from its arrival to the end of its response.
     pub(crate) fn request(&self, status: u16, code: Option<HCode>, time: Duration) {
         let series = self.series();
-        let class = usize::from(status / 100).saturating_sub(1);
-        if let Some(count) = series.classes.get(class) {
+        let class = usize::from(status / 100).checked_sub(1);
+        if let Some(count) = class.and_then(|class| series.classes.get(class)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         series.latency.observe(&LATENCY_US, time);

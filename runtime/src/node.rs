@@ -230,8 +230,7 @@ impl Node {
     /// not to be called where something waits.
     pub fn metrics(&self) -> String {
         let apps = self.inner.router.table.all();
-        let apps =
-            apps.iter().map(|app| (app.spec.name.clone(), Arc::clone(&app.metrics)));
+        let apps = apps.iter().map(|app| (app.spec.name.clone(), Arc::clone(&app.metrics)));
         let metrics = &self.inner.resources.host.metrics;
         Exposition::new(metrics, apps, self.inner.state()).text()
     }

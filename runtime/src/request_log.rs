@@ -68,6 +68,21 @@ impl RequestLog {
         }
     }
 
+    /// For tests: without a node around it.
+    #[cfg(test)]
+    pub(crate) fn of(sink: Arc<dyn LogSink>, info: RequestInfo, line_bytes: usize) -> Self {
+        Self {
+            sink,
+            app: Uuid::nil(),
+            info,
+            line_bytes,
+            received: Instant::now(),
+            dispatched: None,
+            metrics: crate::metrics::Metrics::new(&Limits::default()).app(),
+            trace: None,
+        }
+    }
+
     /// The head of the dyno's response is here.
     pub(crate) fn answered(&self) {
         let Some(dispatched) = &self.dispatched else { return };
@@ -162,7 +177,6 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::metrics::Metrics;
 
     #[derive(Default)]
     struct Memory(Mutex<Vec<LogLine>>);
@@ -183,16 +197,7 @@ mod tests {
             fwd: "1.2.3.4".into(),
             protocol: "http",
         };
-        let log = RequestLog {
-            sink: memory.clone(),
-            app: Uuid::nil(),
-            info,
-            line_bytes,
-            received: Instant::now(),
-            dispatched: None,
-            metrics: Metrics::new(&Limits::default()).app(),
-            trace: None,
-        };
+        let log = RequestLog::of(memory.clone(), info, line_bytes);
         (memory, log)
     }
 

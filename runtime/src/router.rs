@@ -72,8 +72,7 @@ impl Router {
         let info = forward::request(&mut parts, host, client);
         let host = &self.resources.host;
         let trace = host.spans.as_ref();
-        let trace =
-            trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
+        let trace = trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
         let log = RequestLog::new(host, &app, info, trace);
         let request = Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
         let mut pending = Pending { log: Some(log), exchange: None };

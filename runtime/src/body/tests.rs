@@ -2,7 +2,6 @@ use futures::FutureExt;
 use http_body_util::{BodyExt, StreamBody};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 use wpaas_slug::{
     Limits,
     log::{LogLine, LogSink},
@@ -40,7 +39,7 @@ fn fixture(announced: Option<u64>) -> Fixture {
         fwd: "f".into(),
         protocol: "http",
     };
-    let request_log = RequestLog::new(log.clone(), Uuid::nil(), info, 10_000);
+    let request_log = RequestLog::of(log.clone(), info, 10_000);
     let (exchange, _outcome) = Exchange::new(&Limits::default());
     let exchange = Arc::new(exchange);
     let (guest, mut parts) = mpsc::unbounded_channel();

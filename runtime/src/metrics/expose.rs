@@ -1,19 +1,27 @@
 //! Everything that is counted as OpenMetrics text, which is Prometheus' format made a standard
 //! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
 
-use std::{fmt, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text::encode},
-    metrics::MetricType,
-    registry::{Registry, Unit},
+    encoding::{DescriptorEncoder, text::encode},
+    registry::Registry,
 };
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::PoolingAllocatorMetrics;
 
-use super::{AppMetrics, CodeStats, Hit, LATENCY_US, Metrics, OTHER, START_US, Series};
-use crate::{hcode::HCode, metrics::histogram::Counted};
+use super::{
+    AppMetrics, CodeStats, Hit, LATENCY_US, Metrics, OTHER, START_US, Series, families::Families,
+};
+use crate::hcode::HCode;
 
 /// What other parts of the node know at the moment of a scrape.
 #[derive(Debug, Default)]
@@ -43,32 +51,33 @@ pub(crate) struct NodeState {
 #[derive(Debug)]
 pub(crate) struct PoolState {
     /// In use, by kind of resource.
-    used: [(&'static str, u64); 5],
+    used: [(&'static str, usize); 5],
     /// Free, but used before, so that taking them is quick.
-    warm: [(&'static str, u64); 3],
+    warm: [(&'static str, usize); 3],
     /// What the free ones keep in memory.
-    resident_bytes: u64,
+    resident_bytes: usize,
 }
 
 impl From<PoolingAllocatorMetrics> for PoolState {
     fn from(pool: PoolingAllocatorMetrics) -> Self {
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         Self {
             used: [
-                ("component_instances", pool.component_instances()),
-                ("core_instances", pool.core_instances()),
-                ("memories", count(pool.memories())),
-                ("tables", count(pool.tables())),
-                ("stacks", count(pool.stacks())),
+                ("component_instances", count(pool.component_instances())),
+                ("core_instances", count(pool.core_instances())),
+                ("memories", pool.memories()),
+                ("tables", pool.tables()),
+                ("stacks", pool.stacks()),
             ],
             warm: [
-                ("memories", pool.unused_warm_memories().into()),
-                ("tables", pool.unused_warm_tables().into()),
-                ("stacks", pool.unused_warm_stacks().into()),
+                ("memories", count(pool.unused_warm_memories().into())),
+                ("tables", count(pool.unused_warm_tables().into())),
+                ("stacks", count(pool.unused_warm_stacks().into())),
             ],
-            resident_bytes: count(pool.unused_memory_bytes_resident())
-                .saturating_add(count(pool.unused_table_bytes_resident()))
-                .saturating_add(count(pool.unused_stack_bytes_resident().unwrap_or(0))),
+            resident_bytes: pool
+                .unused_memory_bytes_resident()
+                .saturating_add(pool.unused_table_bytes_resident())
+                .saturating_add(pool.unused_stack_bytes_resident().unwrap_or(0)),
         }
     }
 }
@@ -127,89 +136,43 @@ impl Exposition {
     }
 
     fn requests(&self, to: &mut Families<'_>) -> fmt::Result {
-        let mut family = to.family(
-            "wpaas_requests",
-            "Requests that are over, by app and class of the response's status",
-            None,
-            MetricType::Counter,
-        )?;
-        for (app, series) in &self.series {
-            for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&series.classes) {
-                let labels = [("app", app.as_str()), ("status", class)];
-                count_if_any(&mut family, &labels, count.load(Ordering::Relaxed))?;
-            }
-        }
-        let mut family = to.family(
-            "wpaas_errors",
-            "Heroku's error codes, by app: H codes of requests, R14 and R15 of dynos",
-            None,
-            MetricType::Counter,
-        )?;
-        for (app, series) in &self.series {
+        let by_class = self.apps().flat_map(|(app, series)| {
+            let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&series.classes);
+            classes.map(move |(class, count)| ([("app", app), ("status", class)], count))
+        });
+        let help = "Requests that are over, by app and class of the response's status";
+        to.counters("wpaas_requests", help, happened(by_class))?;
+        let by_code = self.apps().flat_map(|(app, series)| {
             let requests = HCode::ALL.iter().map(|code| code.code()).zip(&series.codes);
             let dynos = [("R14", &series.r14), ("R15", &series.r15)];
-            for (code, count) in requests.chain(dynos) {
-                let labels = [("app", app.as_str()), ("code", code)];
-                count_if_any(&mut family, &labels, count.load(Ordering::Relaxed))?;
-            }
-        }
-        let mut family = to.family(
-            "wpaas_request_duration",
-            "From a request's arrival to the end of its response, by app",
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
-        for (app, series) in &self.series {
-            let labels = [("app", app.as_str())];
-            histogram(&mut family, &labels, &LATENCY_US, &series.latency.read())?;
-        }
-        to.counter(
-            "wpaas_unrouted_requests",
-            "Requests that no app got: their host is unknown or malformed",
-            self.metrics.unrouted.load(Ordering::Relaxed),
-        )
+            requests.chain(dynos).map(move |(code, count)| ([("app", app), ("code", code)], count))
+        });
+        let help = "Heroku's error codes by app: H codes of requests, R14 and R15 of dynos";
+        to.counters("wpaas_errors", help, happened(by_code))?;
+        let latency = self.apps().map(|(app, series)| ([("app", app)], series.latency.read()));
+        let help = "From a request's arrival to the end of its response, by app";
+        to.histograms("wpaas_request_duration_seconds", help, &LATENCY_US, latency)?;
+        let unrouted = self.metrics.unrouted.load(Ordering::Relaxed);
+        let help = "Requests that no app got: their host is unknown or malformed";
+        to.counter("wpaas_unrouted_requests", help, &unrouted)
     }
 
     fn dynos(&self, to: &mut Families<'_>) -> fmt::Result {
-        let mut family = to.family(
-            "wpaas_start_duration",
-            "From a request's arrival to the head of its response, of requests for which a dyno was \
-             started; cold when its code or slug had to be brought to memory first",
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
-        for (app, series) in &self.series {
-            for (start, counted) in [("fresh", series.fresh.read()), ("cold", series.cold.read())] {
-                let labels = [("app", app.as_str()), ("start", start)];
-                histogram(&mut family, &labels, &START_US, &counted)?;
-            }
-        }
-        let mut family = to.family(
-            "wpaas_guest_cpu",
-            "Time that guests, and the host on their behalf, have used a CPU, by app",
-            Some(&Unit::Seconds),
-            MetricType::Counter,
-        )?;
-        for (app, series) in &self.series {
-            let cpu = series.cpu_ns.load(Ordering::Relaxed);
-            if cpu > 0 {
-                let labels = [("app", app.as_str())];
-                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(
-                    &seconds(cpu),
-                    None,
-                )?;
-            }
-        }
+        let starts = self.apps().flat_map(|(app, series)| {
+            let by_start = [("fresh", &series.fresh), ("cold", &series.cold)];
+            by_start.map(|(start, times)| ([("app", app), ("start", start)], times.read()))
+        });
+        let help = "From a request's arrival to the head of its response, of requests for which a \
+                    dyno was started; cold when its code or slug had to be brought to memory first";
+        to.histograms("wpaas_start_duration_seconds", help, &START_US, starts)?;
+        let cpu = self.apps().map(|(app, series)| ([("app", app)], &series.cpu_ns));
+        let cpu = happened(cpu).map(|(labels, ns)| (labels, seconds(ns)));
+        let help = "Time that guests, and the host on their behalf, have used a CPU, by app";
+        to.counters("wpaas_guest_cpu_seconds", help, cpu)?;
         let node = &self.node;
-        let mut family = to.family(
-            "wpaas_dynos",
-            "Dynos of all apps: busy ones work on a request or start, idle ones wait",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (state, count) in [("busy", node.busy), ("idle", node.idle)] {
-            family.encode_family(&[("state", state)])?.encode_gauge(&gauge(count))?;
-        }
+        let states = [([("state", "busy")], node.busy), ([("state", "idle")], node.idle)];
+        let help = "Dynos of all apps: busy ones work on a request or start, idle ones wait";
+        to.gauges("wpaas_dynos", help, states)?;
         to.gauge("wpaas_dyno_places", "Dynos that there may be (dynos_per_node)", node.places)?;
         to.gauge("wpaas_dyno_places_used", "Dynos that there are", node.places_used)?;
         to.gauge("wpaas_queued_requests", "Requests that wait for a dyno", node.queued)?;
@@ -218,61 +181,46 @@ impl Exposition {
 
     fn engine(&self, to: &mut Families<'_>) -> fmt::Result {
         if let Some(pool) = &self.node.pool {
-            for (name, help, counts) in [
-                ("wpaas_pool_used", "Slots of the engine's pools in use", pool.used.as_slice()),
-                (
-                    "wpaas_pool_warm",
-                    "Free slots that were used before, which are quicker to take",
-                    &pool.warm,
-                ),
-            ] {
-                let mut family = to.family(name, help, None, MetricType::Gauge)?;
-                for (kind, count) in counts {
-                    family.encode_family(&[("kind", *kind)])?.encode_gauge(count)?;
-                }
-            }
+            let by_kind = |(kind, count): (&'static str, usize)| ([("kind", kind)], count);
+            let used = pool.used.into_iter().map(by_kind);
+            to.gauges("wpaas_pool_used", "Slots of the engine's pools in use", used)?;
+            let warm = pool.warm.into_iter().map(by_kind);
+            let help = "Free slots that were used before, which are quicker to take";
+            to.gauges("wpaas_pool_warm", help, warm)?;
             let help = "Memory that free slots keep, so that taking them is quick";
-            let unit = Some(&Unit::Bytes);
-            let mut family =
-                to.family("wpaas_pool_resident", help, unit, MetricType::Gauge)?;
-            family.encode_gauge(&pool.resident_bytes)?;
+            to.gauge("wpaas_pool_resident_bytes", help, pool.resident_bytes)?;
         }
         let code = &self.node.code;
-        to.counter("wpaas_code_cache_hits", "Components whose code was there", code.hits)?;
-        to.counter("wpaas_compiles", "Components that were compiled", code.compiles)?;
+        to.counter("wpaas_code_cache_hits", "Components whose code was there", &code.hits)?;
+        to.counter("wpaas_compiles", "Components that were compiled", &code.compiles)?;
         let help = "Components that could not be compiled";
-        to.counter("wpaas_compile_failures", help, code.failures)?;
-        to.seconds("wpaas_compile", "Time spent compiling", code.compile_seconds)
+        to.counter("wpaas_compile_failures", help, &code.failures)?;
+        to.counter("wpaas_compile_seconds", "Time spent compiling", &code.compile_seconds)
     }
 
     fn node(&self, to: &mut Families<'_>) -> fmt::Result {
-        let mut family = to.family(
-            "wpaas_limit_hits",
-            "How often a limit was reached, by its name in the table of limits",
-            None,
-            MetricType::Counter,
-        )?;
         let hits = Hit::ALL.iter().zip(&self.metrics.hits);
         let hits = hits.map(|(hit, count)| (hit.limit(), count.load(Ordering::Relaxed)));
         let sinks = [
             ("log_queue_lines", self.node.lines_dropped),
             ("trace_queue_spans", self.node.spans_dropped),
         ];
-        for (limit, count) in hits.chain(sinks) {
-            let labels = [("limit", limit)];
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
-        }
+        let hits = hits.chain(sinks).map(|(limit, count)| ([("limit", limit)], count));
+        let help = "How often a limit was reached, by its name in the table of limits";
+        to.counters("wpaas_limit_hits", help, hits)?;
         let open = self.metrics.connections.load(Ordering::Relaxed);
         to.gauge("wpaas_connections", "Open connections of clients", open)?;
         if let Some(bytes) = resident_bytes() {
             let help = "Memory of the whole process in RAM";
-            let unit = Some(&Unit::Bytes);
-            let mut family =
-                to.family("process_resident_memory", help, unit, MetricType::Gauge)?;
-            family.encode_gauge(&bytes)?;
+            to.gauge("process_resident_memory_bytes", help, bytes)?;
         }
         let cpu = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
-        to.seconds("process_cpu", "Time that the whole process has used a CPU", cpu.as_secs_f64())
+        let help = "Time that the whole process has used a CPU";
+        to.counter("process_cpu_seconds", help, &cpu.as_secs_f64())
+    }
+
+    fn apps(&self) -> impl Iterator<Item = (&str, &Series)> {
+        self.series.iter().map(|(app, series)| (app.as_str(), &**series))
     }
 }
 
@@ -286,79 +234,22 @@ impl Collector for Exposition {
     }
 }
 
-struct Families<'a>(DescriptorEncoder<'a>);
-
-impl Families<'_> {
-    fn family<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-        unit: Option<&'s Unit>,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        self.0.encode_descriptor(name, help, unit, kind)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
-        let mut family = self.family(name, help, None, MetricType::Counter)?;
-        family.encode_counter::<NoLabelSet, _, f64>(&count, None)
-    }
-
-    fn seconds(&mut self, name: &str, help: &str, seconds: f64) -> fmt::Result {
-        let mut family = self.family(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
-        family.encode_counter::<NoLabelSet, _, f64>(&seconds, None)
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, count: usize) -> fmt::Result {
-        self.family(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge(count))
-    }
-}
-
-/// One counter of a family. A series appears with its first event: most apps never see most codes.
-fn count_if_any(
-    family: &mut MetricEncoder<'_>,
-    labels: &impl EncodeLabelSet,
-    count: u64,
-) -> fmt::Result {
-    if count == 0 {
-        return Ok(());
-    }
-    family.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)
-}
-
-fn histogram<const COUNTS: usize>(
-    family: &mut MetricEncoder<'_>,
-    labels: &impl EncodeLabelSet,
-    bounds_us: &[u64],
-    counted: &Counted<COUNTS>,
-) -> fmt::Result {
-    let total = counted.total();
-    if total == 0 {
-        return Ok(());
-    }
-    let bounds = bounds_us.iter().map(|us| Duration::from_micros(*us).as_secs_f64());
-    let bounds = bounds.chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(counted.counts).collect();
-    family.encode_family(labels)?.encode_histogram::<NoLabelSet>(
-        counted.sum_seconds,
-        total,
-        &buckets,
-        None,
-    )
+/// A series appears with its first event: most apps never see most codes.
+fn happened<'a, L>(
+    counters: impl Iterator<Item = (L, &'a AtomicU64)>,
+) -> impl Iterator<Item = (L, u64)> {
+    counters
+        .map(|(labels, count)| (labels, count.load(Ordering::Relaxed)))
+        .filter(|(_, count)| *count > 0)
 }
 
 fn seconds(ns: u64) -> f64 {
     Duration::from_nanos(ns).as_secs_f64()
 }
 
-fn gauge(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
 /// The second field of `/proc/self/statm` is in pages (proc_pid_statm(5)).
-fn resident_bytes() -> Option<u64> {
+fn resident_bytes() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    let page = u64::try_from(rustix::param::page_size()).ok()?;
-    pages.checked_mul(page)
+    let pages: usize = text.split(' ').nth(1)?.parse().ok()?;
+    pages.checked_mul(rustix::param::page_size())
 }

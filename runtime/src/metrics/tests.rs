@@ -154,7 +154,12 @@ fn the_documentation_lists_every_metric() {
     let engine = crate::engine::running(&Limits { dynos_per_node: 1, ..Limits::default() });
     let pool = engine.unwrap().pooling_allocator_metrics().map(Into::into);
     let node = NodeState { pool, ..NodeState::default() };
-    let text = Exposition::new(&Metrics::new(&Limits::default()), [], node).text();
+    let metrics = Metrics::new(&Limits::default());
+    let app = metrics.app();
+    app.request(503, Some(HCode::H12), Duration::ZERO);
+    app.started(Start::Fresh, Duration::ZERO);
+    app.cpu(Duration::from_secs(1));
+    let text = Exposition::new(&metrics, [("app".to_owned(), app)], node).text();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut exposed: Vec<String> = types.map(str::to_owned).collect();
     exposed.sort();

@@ -12,12 +12,15 @@
     reason = "a test fails by panicking, and its support is for this crate alone"
 )]
 
+mod accounting;
 mod apps;
 mod compiler;
 mod connections;
 mod crashes;
 mod http;
 mod limits;
+mod metrics;
 mod releases;
 mod sandbox;
 mod support;
+mod traces;
