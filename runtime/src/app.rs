@@ -100,6 +100,11 @@ impl Release {
             .is_some_and(|(name, current)| name == stack && *current != component)
     }
 
+    /// Whether requests can be served at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.initialized()
+    }
+
     /// Fetches, compiles and makes the formations, unless that was done. `true` when it was done now.
     pub(crate) async fn prepare(&self, resources: &Resources) -> Result<bool, Arc<Error>> {
         if self.ready.initialized() {
@@ -136,7 +141,7 @@ impl Release {
             let spec = DynoSpec {
                 app: self.app,
                 metrics: Arc::clone(&self.metrics),
-                process_type: name.clone(),
+                process_type: name.as_str().into(),
                 env: environment(&self.spec.config),
                 args,
                 boots_on_request,

@@ -35,7 +35,7 @@ const PORT: &str = "8080";
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
     pub(crate) metrics: Arc<AppMetrics>,
-    pub(crate) process_type: String,
+    pub(crate) process_type: Arc<str>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
     /// The first request loads the app into the stack's engine, which counts as booting.

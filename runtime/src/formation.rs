@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use http::Request;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wpaas_slug::{
@@ -13,9 +12,10 @@ use wpaas_slug::{
 };
 
 use crate::{
+    attend::Guest,
     body::{IncomingBody, RequestBody},
     dyno::{DynoSpec, Host, Instance, StartError},
-    exchange::{Exchange, Outcome, Start},
+    exchange::{Exchange, Start},
     lines::DynoLog,
     pool::{Lease, Pool, Refused, Usage},
     worker,
@@ -40,9 +40,22 @@ pub(crate) struct Formation {
 
 /// A request that a dyno works on.
 pub(crate) struct Dispatched {
-    pub(crate) dyno: String,
+    pub(crate) dyno: DynoName,
     pub(crate) exchange: Arc<Exchange>,
-    pub(crate) outcome: oneshot::Receiver<Outcome>,
+    pub(crate) guest: Guest,
+}
+
+/// `web.1`, written when somebody wants to read it.
+#[derive(Clone)]
+pub(crate) struct DynoName {
+    pub(crate) process_type: Arc<str>,
+    pub(crate) number: u32,
+}
+
+impl std::fmt::Display for DynoName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.process_type, self.number)
+    }
 }
 
 impl Formation {
@@ -69,6 +82,11 @@ impl Formation {
         formation
     }
 
+    /// A dyno of this formation, if one can be had without waiting.
+    pub(crate) fn try_acquire(&self) -> Option<Lease<Instance>> {
+        self.pool.try_acquire()
+    }
+
     /// Waits for a dyno of this formation.
     pub(crate) async fn acquire(&self) -> Result<Lease<Instance>, Refused> {
         let patience = if self.spec.boots_on_request { BOOT_PATIENCE } else { Duration::ZERO };
@@ -82,16 +100,16 @@ impl Formation {
         request: Request<IncomingBody>,
         cold: bool,
     ) -> Dispatched {
-        let dyno = self.dyno(lease.number());
-        let (exchange, outcome) = Exchange::new(&self.host.limits);
+        let process_type = Arc::clone(&self.spec.process_type);
+        let dyno = DynoName { process_type, number: lease.number() };
+        let exchange = Exchange::new(&self.host.limits);
         if cold {
             exchange.set_start(Start::Cold);
         }
         let exchange = Arc::new(exchange);
         let request = request.map(|body| RequestBody::new(body, Arc::clone(&exchange)));
-        let formation = Arc::clone(self);
-        tokio::spawn(worker::serve(formation, lease, request, Arc::clone(&exchange)));
-        Dispatched { dyno, exchange, outcome }
+        let guest = worker::serve(Arc::clone(self), lease, request, Arc::clone(&exchange));
+        Dispatched { dyno, exchange, guest: Box::pin(guest) }
     }
 
     /// Starts the instance of slot `number`.
@@ -182,7 +200,7 @@ impl Formation {
     pub(crate) fn dynos(&self, scale: Scale) -> Vec<DynoStatus> {
         let status = |(number, state, since)| DynoStatus {
             name: self.dyno(number),
-            process_type: self.spec.process_type.clone(),
+            process_type: self.spec.process_type.to_string(),
             command: self.command.clone(),
             state,
             since,

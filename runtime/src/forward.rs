@@ -81,13 +81,17 @@ pub(crate) fn request(parts: &mut RequestParts, host: String, client: IpAddr) ->
     parts.version = Version::HTTP_11;
 
     RequestInfo {
-        method: parts.method.to_string(),
-        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        host,
-        request_id,
-        fwd,
+        method: parts.method.clone(),
+        target: parts.uri.path_and_query().cloned(),
+        host: get(headers, header::HOST),
+        request_id: get(headers, REQUEST_ID),
+        fwd: get(headers, FORWARDED_FOR),
         protocol: "http",
     }
+}
+
+fn get(headers: &HeaderMap, name: HeaderName) -> HeaderValue {
+    headers.get(name).cloned().unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Makes the headers that the client sees.

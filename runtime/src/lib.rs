@@ -6,13 +6,14 @@
 //!
 //! The way of a request: [`server`](Node::serve) accepts a connection, the router finds the app by its host
 //! and the app's formation, the formation's pool gives out a dyno (a warm instance, or the right to
-//! start one), a worker task runs the guest, and the exchange between router and worker enforces the
-//! deadlines and carries the outcome into the router's log line.
+//! start one), the worker runs the guest inside the connection's task, and the exchange between router and
+//! worker enforces the deadlines and carries the outcome into the router's log line.
 //!
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
 mod app;
+mod attend;
 mod blobs;
 mod body;
 mod checkout;

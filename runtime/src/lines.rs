@@ -39,7 +39,7 @@ impl DynoLog {
 
     fn write(&self, source: Source, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
-        self.sink.write(LogLine::now(self.app, source, &*self.dyno, text));
+        self.sink.write(LogLine::now(self.app, source, self.dyno.to_string(), text));
     }
 }
 

@@ -88,6 +88,17 @@ impl<T> Pool<T> {
         })
     }
 
+    /// A slot with a warm instance, if there is one.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Lease<T>> {
+        let mut state = self.state.lock();
+        if state.scale.max == 0 {
+            return None;
+        }
+        let idle = state.idle.pop()?;
+        drop(state);
+        Some(self.lease(idle.number, Some(idle.instance)))
+    }
+
     /// A slot for one request: one with a warm instance, else a new one, else the next that comes back.
     /// While others are busy, a new one is taken only after `patience`: where starting takes long, an
     /// instance that is about to finish is the quicker one.

@@ -6,27 +6,27 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use http_body_util::Full;
 use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
 use crate::{
     app::{App, Release, Resources},
-    body::{Cut, IncomingBody, ResponseBody},
+    attend::Attend,
+    body::{IncomingBody, ResponseBody, RouterBody},
+    dyno::Instance,
     exchange::Exchange,
+    formation::{DynoName, Formation},
     forward,
     hcode::{self, HCode},
     lines::DynoLog,
     metrics::Metrics,
     node::Gate,
-    pool::Refused,
+    pool::{Lease, Refused},
     request_log::RequestLog,
     table::Table,
     trace::Trace,
 };
-
-/// What clients get.
-pub(crate) type RouterBody = UnsyncBoxBody<Bytes, Cut>;
 
 /// Finds the way of each request.
 pub(crate) struct Router {
@@ -74,7 +74,7 @@ impl Router {
         let trace = host.spans.as_ref();
         let trace = trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
         let log = RequestLog::new(host, &app, info, trace);
-        let request = Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
+        let request = Request::from_parts(parts, IncomingBody::new(body));
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
             Ok(response) => response,
@@ -97,27 +97,38 @@ impl Router {
         let release = app.release.as_ref().ok_or(HCode::H81)?;
         let cold = self.ready(app, release).await?;
         let formation = release.web().ok_or(HCode::H14)?;
-        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
-        let lease = match tokio::time::timeout(patience, formation.acquire()).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(Refused::Off)) => return Err(HCode::H14),
-            Ok(Err(Refused::QueueFull)) => return Err(HCode::H11),
-            Err(_) => return Err(HCode::H12),
+        let lease = match formation.try_acquire() {
+            Some(lease) => lease,
+            None => self.wait_for_dyno(formation).await?,
         };
         let bodiless = request.method() == Method::HEAD;
         let dispatched = formation.dispatch(lease, request, cold);
-        pending.dispatched(dispatched.dyno, &dispatched.exchange);
-        let response = dispatched.outcome.await.unwrap_or(Err(HCode::H99))?;
+        let exchange = dispatched.exchange;
+        pending.dispatched(dispatched.dyno, &exchange);
+        let response = Attend::new(dispatched.guest, Arc::clone(&exchange)).await?;
         if response.status().is_informational() {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
         log.answered();
-        Ok(deliver(response, dispatched.exchange, log, bodiless))
+        Ok(deliver(response, exchange, log, bodiless))
+    }
+
+    async fn wait_for_dyno(&self, formation: &Formation) -> Result<Lease<Instance>, HCode> {
+        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
+        match tokio::time::timeout(patience, formation.acquire()).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(Refused::Off)) => Err(HCode::H14),
+            Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
+            Err(_) => Err(HCode::H12),
+        }
     }
 
     /// Waits until the release is prepared. `true` when this request had to wait for it.
     async fn ready(&self, app: &App, release: &Release) -> Result<bool, HCode> {
+        if release.is_ready() {
+            return Ok(false);
+        }
         let patience = Limits::ms(self.resources.host.limits.boot_ms);
         let preparing = release.prepare(&self.resources);
         let error = match tokio::time::timeout(patience, preparing).await {
@@ -141,7 +152,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn dispatched(&mut self, dyno: String, exchange: &Arc<Exchange>) {
+    fn dispatched(&mut self, dyno: DynoName, exchange: &Arc<Exchange>) {
         self.exchange = Some(Arc::clone(exchange));
         if let Some(log) = &mut self.log {
             log.dispatched(dyno, Arc::clone(exchange));
@@ -178,15 +189,11 @@ fn deliver(
     let body = ResponseBody::new(body, exchange, log, parts.status.as_u16(), announced);
     if bodiless {
         tokio::spawn(body.discard());
-        return Response::from_parts(parts, Empty::new().map_err(never).boxed_unsync());
+        return Response::from_parts(parts, RouterBody::None);
     }
-    Response::from_parts(parts, body.boxed_unsync())
+    Response::from_parts(parts, RouterBody::App(body))
 }
 
 fn page(page: Response<Full<Bytes>>) -> Response<RouterBody> {
-    page.map(|body| body.map_err(never).boxed_unsync())
-}
-
-fn never<E>(never: std::convert::Infallible) -> E {
-    match never {}
+    page.map(RouterBody::Page)
 }

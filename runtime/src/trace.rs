@@ -11,10 +11,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 
 use self::context::Context;
-use crate::{exchange::Start, hcode::HCode, request_log::RequestInfo};
+use crate::{exchange::Start, formation::DynoName, hcode::HCode, request_log::RequestInfo};
 
 /// Takes the router's spans. Both methods are called on the request path: they must not block.
 pub trait SpanSink: Send + Sync + 'static {
@@ -86,7 +86,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) info: &'a RequestInfo,
     pub(crate) status: u16,
     pub(crate) code: Option<HCode>,
-    pub(crate) dyno: Option<&'a str>,
+    pub(crate) dyno: Option<&'a DynoName>,
     pub(crate) dyno_start: Option<Start>,
     /// Since [`Trace::enter`].
     pub(crate) time: Duration,
@@ -119,7 +119,7 @@ impl Trace {
     /// Gives the span to the sink.
     pub(crate) fn end(self, ended: Ended<'_>) {
         let info = ended.info;
-        let path = info.path.split('?').next().unwrap_or_default();
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
         self.sink.write(Span {
             trace_id: self.context.trace_id,
             span_id: self.context.span_id,
@@ -128,14 +128,14 @@ impl Trace {
             state: self.state,
             start: self.start,
             end: self.start.checked_add(ended.time).unwrap_or(self.start),
-            method: info.method.clone(),
-            path: path.to_owned(),
+            method: info.method.to_string(),
+            path: info.target.as_ref().map_or("/", PathAndQuery::path).to_owned(),
             scheme: info.protocol,
-            host: info.host.clone(),
+            host: text(&info.host),
             status: ended.status,
-            request_id: info.request_id.clone(),
+            request_id: text(&info.request_id),
             app: self.app,
-            dyno: ended.dyno.map(str::to_owned),
+            dyno: ended.dyno.map(ToString::to_string),
             dyno_start: ended.dyno_start.map(Start::name),
             code: ended.code.map(HCode::code),
             description: ended.code.map(HCode::description),

@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(Arc::clone(&exchange), Arc::clone(&formation.spec.metrics));
+    let _answered = Answered(&exchange, &formation.spec.metrics);
     let warm = lease.take();
     let booting =
         formation.spec.boots_on_request && warm.as_ref().is_none_or(|warm| warm.served == 0);
@@ -66,9 +66,9 @@ pub(crate) async fn serve(
 
 /// Answers when the worker ends without an answer, which takes a panic in host code; and counts the CPU time,
 /// also what the guest used after its response.
-struct Answered(Arc<Exchange>, Arc<AppMetrics>);
+struct Answered<'a>(&'a Exchange, &'a AppMetrics);
 
-impl Drop for Answered {
+impl Drop for Answered<'_> {
     fn drop(&mut self) {
         self.1.cpu(self.0.accounts().0);
         if !self.0.responded() {

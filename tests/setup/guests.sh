@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./lib.sh
 
-guests=(attack component-hello)
+guests=(attack component-hello hello)
 out="$test_cache/guests"
 mkdir -p "$out"
 exec 9>"$test_cache/guests.lock"

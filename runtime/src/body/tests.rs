@@ -32,16 +32,15 @@ struct Fixture {
 fn fixture(announced: Option<u64>) -> Fixture {
     let log = Arc::new(Memory::default());
     let info = RequestInfo {
-        method: "GET".into(),
-        path: "/".into(),
-        host: "h".into(),
-        request_id: "i".into(),
-        fwd: "f".into(),
+        method: http::Method::GET,
+        target: None,
+        host: http::HeaderValue::from_static("h"),
+        request_id: http::HeaderValue::from_static("i"),
+        fwd: http::HeaderValue::from_static("f"),
         protocol: "http",
     };
     let request_log = RequestLog::of(log.clone(), info, 10_000);
-    let (exchange, _outcome) = Exchange::new(&Limits::default());
-    let exchange = Arc::new(exchange);
+    let exchange = Arc::new(Exchange::new(&Limits::default()));
     let (guest, mut parts) = mpsc::unbounded_channel();
     let stream = futures::stream::poll_fn(move |cx| parts.poll_recv(cx));
     let inner = StreamBody::new(stream).boxed_unsync();

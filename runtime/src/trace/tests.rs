@@ -24,11 +24,11 @@ impl SpanSink for Sink {
 
 fn info() -> RequestInfo {
     RequestInfo {
-        method: "GET".into(),
-        path: "/cart?token=secret".into(),
-        host: "shop.localhost:8080".into(),
-        request_id: "id".into(),
-        fwd: "1.2.3.4".into(),
+        method: http::Method::GET,
+        target: Some(PathAndQuery::from_static("/cart?token=secret")),
+        host: HeaderValue::from_static("shop.localhost:8080"),
+        request_id: HeaderValue::from_static("id"),
+        fwd: HeaderValue::from_static("1.2.3.4"),
         protocol: "http",
     }
 }
@@ -41,12 +41,12 @@ fn headers(flags: &str) -> HeaderMap {
     headers
 }
 
-fn ended(info: &RequestInfo) -> Ended<'_> {
+fn ended<'a>(info: &'a RequestInfo, dyno: &'a DynoName) -> Ended<'a> {
     Ended {
         info,
         status: 503,
         code: Some(HCode::H12),
-        dyno: Some("web.1"),
+        dyno: Some(dyno),
         dyno_start: Some(Start::Fresh),
         time: Duration::from_millis(20),
     }
@@ -58,7 +58,8 @@ fn a_recorded_request_becomes_a_span() {
     let erased: Arc<dyn SpanSink> = sink.clone();
     let mut headers = headers("01");
     let trace = Trace::enter(&erased, &mut headers, "shop").unwrap();
-    trace.end(ended(&info()));
+    let dyno = DynoName { process_type: "web".into(), number: 1 };
+    trace.end(ended(&info(), &dyno));
     let span = sink.spans.lock().pop().unwrap();
     let seen = headers["traceparent"].to_str().unwrap();
     assert_eq!(
@@ -69,6 +70,7 @@ fn a_recorded_request_becomes_a_span() {
     assert_eq!(hex::encode(span.parent_id.unwrap()), "00f067aa0ba902b7");
     assert_eq!((span.state.as_str(), span.flags), ("vendor=1", 1));
     assert_eq!(span.path, "/cart", "a query may hold secrets");
+    assert_eq!((span.dyno.as_deref(), span.host.as_str()), (Some("web.1"), "shop.localhost:8080"));
     assert_eq!((span.status, span.code, span.dyno_start), (503, Some("H12"), Some("fresh")));
     assert_eq!(span.end.duration_since(span.start).unwrap(), Duration::from_millis(20));
 }
