@@ -256,12 +256,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_no_dyno_got() {
-        let (memory, log) = log("/\"status=200", 10_000);
+        let (memory, log) = log("/\"status=200\\", 10_000);
         log.finish(503, 0, Some(HCode::H14));
         assert_eq!(
             memory.0.lock().pop().unwrap().text,
-            "at=error code=H14 desc=\"No web processes running\" method=GET \
-             path=\"/\\\"status=200\" host=app.localhost request_id=id fwd=\"1.2.3.4\" dyno= connect= service= \
+            "at=error code=H14 desc=\"No web processes running\" method=GET path=\"/\\\"status=200\\\\\" \
+             host=app.localhost request_id=id fwd=\"1.2.3.4\" dyno= connect= service= \
              status=503 bytes=0 protocol=http"
         );
     }
