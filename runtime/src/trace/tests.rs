@@ -14,7 +14,7 @@ struct Sink {
 impl SpanSink for Sink {
     fn sample(&self, trace_id: [u8; 16], parent: Option<bool>) -> bool {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        parent.unwrap_or(trace_id[15] % 2 == 0)
+        parent.unwrap_or(trace_id[15].is_multiple_of(2))
     }
 
     fn write(&self, span: Span) {
