@@ -4,7 +4,13 @@
 //! thread moves them from there into the apps' histories and to the tails, so a burst of one app costs the
 //! request path nothing. Every loss is told in the log itself, as Heroku's L10.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
@@ -33,6 +39,8 @@ struct Shared {
     histories: Mutex<Histories>,
     /// Lines that found the queue full, by app.
     dropped: Mutex<HashMap<Uuid, u64>>,
+    /// All of them since the start.
+    dropped_total: AtomicU64,
     tails: Arc<Semaphore>,
     tail_lines: usize,
     line_bytes: usize,
@@ -85,6 +93,7 @@ impl Logplex {
                 size(limits.log_history_bytes),
             )),
             dropped: Mutex::default(),
+            dropped_total: AtomicU64::new(0),
             tails: Arc::new(Semaphore::new(size(limits.log_tails).min(Semaphore::MAX_PERMITS))),
             tail_lines: size(limits.log_tail_lines).min(1 << 20),
             line_bytes: size(limits.log_line_bytes),
@@ -147,7 +156,12 @@ impl LogSink for Logplex {
         let app = line.app;
         if !self.queue.0.write(line) {
             *self.shared.dropped.lock().entry(app).or_default() += 1;
+            self.shared.dropped_total.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.shared.dropped_total.load(Ordering::Relaxed)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     compile::Urgency,
     dyno::{DynoSpec, Host, environment},
     formation::Formation,
+    metrics::AppMetrics,
 };
 
 /// The process type that gets the app's requests.
@@ -44,6 +45,8 @@ pub(crate) struct Resources {
 /// An app in the routing table. Replaced, never changed.
 pub(crate) struct App {
     pub(crate) spec: Arc<AppSpec>,
+    /// The same for as long as the app is there.
+    pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) release: Option<Arc<Release>>,
 }
 
@@ -51,6 +54,7 @@ pub(crate) struct App {
 /// the background or by its first request.
 pub(crate) struct Release {
     app: Uuid,
+    metrics: Arc<AppMetrics>,
     spec: ReleaseSpec,
     scale: Mutex<BTreeMap<String, Scale>>,
     ready: OnceCell<Ready>,
@@ -64,9 +68,10 @@ struct Ready {
 }
 
 impl Release {
-    pub(crate) fn new(app: &AppSpec, spec: ReleaseSpec) -> Arc<Self> {
+    pub(crate) fn new(app: &AppSpec, metrics: Arc<AppMetrics>, spec: ReleaseSpec) -> Arc<Self> {
         Arc::new(Self {
             app: app.id,
+            metrics,
             spec,
             scale: Mutex::new(app.formation.clone()),
             ready: OnceCell::new(),
@@ -78,6 +83,7 @@ impl Release {
     pub(crate) fn renewed(&self) -> Arc<Self> {
         Arc::new(Self {
             app: self.app,
+            metrics: Arc::clone(&self.metrics),
             spec: self.spec.clone(),
             scale: Mutex::new(self.scale.lock().clone()),
             ready: OnceCell::new(),
@@ -163,6 +169,7 @@ impl Release {
             }
             let spec = DynoSpec {
                 app: self.app,
+                metrics: Arc::clone(&self.metrics),
                 process_type: name.as_str().into(),
                 env: environment(&self.spec.config),
                 args,

@@ -31,6 +31,7 @@ use crate::{
     dyno::DynoState,
     engine,
     keyed::KeyedLocks,
+    metrics::CodeStats,
 };
 use files::Files;
 use wanted::Wanted;
@@ -67,6 +68,7 @@ struct Inner {
     compiled: AtomicU64,
     loaded: Mutex<HashMap<Digest, Loaded>>,
     recent: Mutex<VecDeque<Arc<Code>>>,
+    stats: CodeStats,
 }
 
 struct Loaded {
@@ -98,6 +100,7 @@ impl CodeCache {
             compiled: AtomicU64::new(0),
             loaded: Mutex::new(HashMap::new()),
             recent: Mutex::new(VecDeque::new()),
+            stats: CodeStats::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -113,6 +116,7 @@ impl CodeCache {
         urgency: Urgency,
     ) -> Result<Arc<Code>, Error> {
         if let Some(code) = self.inner.loaded(component) {
+            self.inner.stats.hit();
             return Ok(code);
         }
         if urgency == Urgency::Later {
@@ -125,6 +129,11 @@ impl CodeCache {
             inner.find(component, urgency).await
         });
         task.await.map_err(|error| Error::Engine(format!("loading code: {error}")))?
+    }
+
+    /// What metrics tell of the cache.
+    pub(crate) fn stats(&self) -> &CodeStats {
+        &self.inner.stats
     }
 
     /// Components compiled so far.
@@ -160,7 +169,10 @@ impl Inner {
         let found = self.find_file(component).await?;
         let is_new = found.is_none();
         let (path, compiled) = match found {
-            Some(found) => found,
+            Some(found) => {
+                self.stats.hit();
+                found
+            }
             None => {
                 let path = self.compile(component, urgency).await?;
                 let compiled = self.map(&path).await?;
@@ -231,7 +243,10 @@ impl Inner {
         let permit = slots.acquire().await;
         let output = self.files.temporary().map_err(Error::cache(self.files.directory()))?;
         let started = Instant::now();
-        compile(&self.compiler, component, &input, &output, &self.limits, urgency).await?;
+        let compiled =
+            compile(&self.compiler, component, &input, &output, &self.limits, urgency).await;
+        self.stats.compiled(started.elapsed(), compiled.is_ok());
+        compiled?;
         drop(permit);
         self.compiled.fetch_add(1, Ordering::Relaxed);
         tracing::info!(

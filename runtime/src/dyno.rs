@@ -21,8 +21,10 @@ use crate::{
     fs::{Disk, FilesView},
     lines::{DynoLog, Lines},
     memory::Memory,
+    metrics::{AppMetrics, Hit, Metrics},
     net::{Egress, Net, Network, Outgoing},
     tmp::TmpRoot,
+    trace::SpanSink,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -31,6 +33,7 @@ const PORT: &str = "8080";
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
+    pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) process_type: Arc<str>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
@@ -47,6 +50,9 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
+    /// `None` when nothing is traced.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) network: Arc<Network>,
     tmp: Arc<TmpRoot>,
     /// One permit per instance.
@@ -63,14 +69,17 @@ impl Host {
         engine: Engine,
         limits: Arc<Limits>,
         sink: Arc<dyn LogSink>,
+        spans: Option<Arc<dyn SpanSink>>,
         network: Arc<Network>,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             engine,
+            metrics: Metrics::new(&limits),
             limits,
             sink,
+            spans,
             network,
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
@@ -80,6 +89,10 @@ impl Host {
 
     /// Room for one more instance on this node. When it is full, an idle instance has to go.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return place;
+        }
+        self.metrics.hit(Hit::Places);
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return place;
@@ -88,6 +101,12 @@ impl Host {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
+    }
+
+    /// Instances that there are.
+    pub(crate) fn places_used(&self) -> usize {
+        let places = Limits::size(self.limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
+        places.saturating_sub(self.places.available_permits())
     }
 }
 

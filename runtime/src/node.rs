@@ -31,12 +31,14 @@ use crate::{
     compile::Urgency,
     dyno::Host,
     engine,
+    metrics::{Exposition, NodeState},
     net::{self, Network, Resolve},
     prepare,
     router::Router,
     server::{self, Doors},
     table::{Naming, Table},
     tls::Tls,
+    trace::SpanSink,
 };
 
 /// How often formations are looked after.
@@ -57,6 +59,7 @@ pub struct Builder {
     codes: Option<PathBuf>,
     limits: Limits,
     sink: Arc<dyn LogSink>,
+    spans: Option<Arc<dyn SpanSink>>,
     compiler: Compiler,
     gate: Option<Arc<dyn Gate>>,
     naming: Naming,
@@ -83,6 +86,13 @@ impl Builder {
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
         self.sink = sink;
+        self
+    }
+
+    /// Where the router's spans go; default is that nothing is traced.
+    #[must_use]
+    pub fn span_sink(mut self, sink: Arc<dyn SpanSink>) -> Self {
+        self.spans = Some(sink);
         self
     }
 
@@ -172,6 +182,7 @@ impl Builder {
                 engine,
                 Arc::clone(&limits),
                 self.sink,
+                self.spans,
                 network,
                 &self.cache,
             )?),
@@ -227,6 +238,7 @@ impl Node {
             codes: None,
             limits: Limits::default(),
             sink: Arc::new(NoLog),
+            spans: None,
             compiler: Compiler::default(),
             gate: None,
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
@@ -265,6 +277,15 @@ impl Node {
     #[cfg(feature = "bench")]
     pub(crate) fn web(&self, app: Uuid) -> Option<Arc<crate::formation::Formation>> {
         self.inner.router.table.get(app)?.release.as_ref()?.web().cloned()
+    }
+
+    /// What the node has counted and what it is doing now, as OpenMetrics text. Takes long with many apps, so
+    /// not to be called where something waits.
+    pub fn metrics(&self) -> String {
+        let apps = self.inner.router.table.all();
+        let apps = apps.iter().map(|app| (app.spec.name.clone(), Arc::clone(&app.metrics)));
+        let metrics = &self.inner.resources.host.metrics;
+        Exposition::new(metrics, apps, self.inner.state()).text()
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
@@ -312,14 +333,41 @@ impl Inner {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What the node is doing.
+    fn state(&self) -> NodeState {
+        let host = &self.resources.host;
+        let mut state = NodeState {
+            apps: self.router.table.all().len(),
+            places: Limits::size(self.limits.dynos_per_node),
+            places_used: host.places_used(),
+            pool: host.engine.pooling_allocator_metrics().map(Into::into),
+            code: self.resources.codes.stats().into(),
+            lines_dropped: host.sink.dropped(),
+            spans_dropped: host.spans.as_ref().map_or(0, |spans| spans.dropped()),
+            ..NodeState::default()
+        };
+        for formation in host.active.all() {
+            let usage = formation.usage();
+            state.busy += usage.busy;
+            state.idle += usage.idle;
+            state.queued += usage.queued;
+        }
+        state
+    }
+
     /// The app with the release that is running already, if that is the one.
     fn app(&self, spec: Arc<AppSpec>) -> Arc<App> {
-        let current = self.router.table.get(spec.id).and_then(|app| app.release.clone());
+        let before = self.router.table.get(spec.id);
+        let metrics = match &before {
+            Some(before) => Arc::clone(&before.metrics),
+            None => self.resources.host.metrics.app(),
+        };
+        let current = before.and_then(|app| app.release.clone());
         let release = spec.release.as_ref().map(|release| match current {
             Some(current) if current.is(release) => current,
-            _ => Release::new(&spec, release.clone()),
+            _ => Release::new(&spec, Arc::clone(&metrics), release.clone()),
         });
-        Arc::new(App { spec, release })
+        Arc::new(App { spec, metrics, release })
     }
 
     async fn apply_app(&self, spec: Arc<AppSpec>) -> Result<(), ApplyError> {
@@ -335,7 +383,7 @@ impl Inner {
     /// Switches the router, and ends what the change replaced.
     fn install(&self, id: Uuid, app: Option<Arc<App>>, order: u64) {
         let Ok(before) = self.router.table.install(id, app.clone(), order) else { return };
-        if let Some(App { spec, release: Some(release) }) = app.as_deref() {
+        if let Some(App { spec, release: Some(release), .. }) = app.as_deref() {
             release.rescale(&spec.formation);
         }
         if let Some(before) = before {
@@ -366,7 +414,8 @@ impl Inner {
             match renewed.prepare(&self.resources).await {
                 Ok(_) => {
                     let spec = Arc::clone(&app.spec);
-                    let app = Arc::new(App { spec, release: Some(renewed) });
+                    let metrics = Arc::clone(&app.metrics);
+                    let app = Arc::new(App { spec, metrics, release: Some(renewed) });
                     self.install(app.spec.id, Some(app), order);
                 }
                 // It goes on with the old component.

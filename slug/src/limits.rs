@@ -235,6 +235,21 @@ limits! {
     log_session_ttl_ms = 5 * 60_000;
     /// Silence after which a tail sends a comment, so that proxies keep the connection.
     log_keepalive_ms = 15_000;
+
+    // -- metrics and traces
+    /// Apps with metrics of their own, first come first served; further ones are counted together. An app takes
+    /// some 3 KB of a scrape.
+    metrics_apps = 1_000;
+    /// Scrapes answered at the same time; further ones get 503.
+    metrics_scrapes = 4;
+    /// Spans that wait to be exported; further ones are dropped.
+    trace_queue_spans = 4_096;
+    /// Spans exported in one request.
+    trace_batch_spans = 512;
+    /// How long a span waits at most until its batch is exported.
+    trace_delay_ms = 5_000;
+    /// One export, with its retries; then its spans are dropped.
+    trace_export_ms = 10_000;
 }
 
 const KIB: u64 = 1024;

@@ -94,6 +94,7 @@ async fn a_full_queue_drops_and_says_so() {
     let told: Vec<usize> = told.collect();
     let (lost, kept) = (told.iter().sum::<usize>(), lines.len() - told.len());
     assert_eq!(lost + kept, 100, "{told:?}");
+    assert_eq!(logplex.dropped(), lost as u64);
     assert!(lost >= 96, "two in the queue, and two that the thread had taken before: {lost}");
 }
 

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and its support is for this crate alone"
 )]
 
+mod accounting;
 mod apps;
 mod compiler;
 mod connections;
@@ -27,9 +28,11 @@ mod limits;
 mod network;
 mod prepare;
 mod raw;
+mod metrics;
 mod releases;
 mod sandbox;
 mod slow;
 mod smuggling;
 mod support;
 mod tls;
+mod traces;
