@@ -15,6 +15,7 @@ mod exit;
 mod limits;
 mod operator_log;
 mod output;
+mod prepare;
 mod progress;
 mod serve;
 #[cfg(test)]

@@ -74,10 +74,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let api = bind(args.api_address, "the API", "--api ADDR:PORT").await?;
     let api_url = format!("http://{}", reachable(api.local_addr()?));
 
-    let store = match &args.store {
-        Some(url) => Store::open(url)?,
-        None => Store::local(&data.join("store"))?,
-    };
+    let store = store(args.store.as_deref(), &data)?;
     let cache = dirs::cache()?;
     let logplex = Logplex::new(&limits);
     let node = Node::builder(store.clone(), data.join("node"))
@@ -173,9 +170,23 @@ pub(crate) async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The slug store of a data directory, or the one that `--store` names.
+pub(crate) fn store(url: Option<&str>, data: &Path) -> anyhow::Result<Store> {
+    Ok(match url {
+        Some(url) => Store::open(url)?,
+        None => Store::local(&data.join("store"))?,
+    })
+}
+
 /// The compiler process: this program again, as `wpaas compile`.
 pub(crate) fn compiler() -> anyhow::Result<Compiler> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    // The running program, also after an upgrade has replaced its file: another version's compiler would
+    // make code that this node cannot load.
+    let running = Path::new("/proc/self/exe");
+    let program = match running.exists() {
+        true => running.to_owned(),
+        false => std::env::current_exe().context("cannot find this program's own file")?,
+    };
     Ok(Compiler::Process { program, args: vec!["compile".into()] })
 }
 

@@ -18,6 +18,7 @@ use crate::{
     Error,
     checkout::{Checkout, Checkouts},
     code::{Code, CodeCache},
+    compile::Urgency,
     dyno::{DynoSpec, Host, environment},
     formation::Formation,
 };
@@ -94,6 +95,24 @@ impl Release {
             .is_some_and(|(name, current)| name == stack && *current != component)
     }
 
+    /// As [`Release::prepare`], after what takes long was done at the lowest priority, so that a request
+    /// that comes meanwhile need not wait for that.
+    pub(crate) async fn prepare_ahead(&self, resources: &Resources) -> Result<(), Arc<Error>> {
+        if self.ready.initialized() {
+            return Ok(());
+        }
+        if let Err(error) = Parts::get(resources, self.spec.slug, Urgency::Later).await {
+            return Err(self.failed(error));
+        }
+        self.prepare(resources).await.map(drop)
+    }
+
+    fn failed(&self, error: Error) -> Arc<Error> {
+        let error = Arc::new(error);
+        *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));
+        error
+    }
+
     /// Whether requests can be served at once.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.initialized()
@@ -110,18 +129,14 @@ impl Release {
             {
                 return Err(Arc::clone(error));
             }
-            self.make(resources).await.map_err(|error| {
-                let error = Arc::new(error);
-                *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));
-                error
-            })
+            self.make(resources).await.map_err(|error| self.failed(error))
         });
         made.await.map(|_| true)
     }
 
     async fn make(&self, resources: &Resources) -> Result<Ready, Error> {
         let egress = resources.host.network.egress(&self.spec.egress)?;
-        let parts = Parts::get(resources, self.spec.slug).await?;
+        let parts = Parts::get(resources, self.spec.slug, Urgency::Now).await?;
         // Held until the formations are in place, so that no change of the scale is lost in between.
         let scale = self.scale.lock();
         let mut formations = BTreeMap::new();
@@ -215,7 +230,11 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Fetches and compiles what is not there yet.
-    pub(crate) async fn get(resources: &Resources, slug: Digest) -> Result<Self, Error> {
+    pub(crate) async fn get(
+        resources: &Resources,
+        slug: Digest,
+        urgency: Urgency,
+    ) -> Result<Self, Error> {
         let checkout = resources.checkouts.get(slug).await?;
         let config = &checkout.config;
         let stack = match &config.stack {
@@ -239,7 +258,7 @@ impl Parts {
                 // The slug's own check has refused this.
                 (ComponentRef::Stack, None) => continue,
             };
-            codes.insert(name.clone(), resources.codes.get(component).await?);
+            codes.insert(name.clone(), resources.codes.get(component, urgency).await?);
         }
         Ok(Self { checkout, codes, stack })
     }

@@ -9,8 +9,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
-use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime::{
+    Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, component::ResourceTable,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 use wpaas_slug::{Limits, log::LogSink};
 
@@ -20,10 +22,11 @@ use crate::{
     code::Code,
     exchange::Exchange,
     formation::Formation,
+    fs::{Disk, FilesView},
     lines::{DynoLog, Lines},
     memory::Memory,
     net::{Egress, Net, Network, Outgoing},
-    tmp::{Tmp, TmpRoot},
+    tmp::TmpRoot,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -49,7 +52,7 @@ pub(crate) struct Host {
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
     pub(crate) network: Arc<Network>,
-    tmp: TmpRoot,
+    tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
     formations: Mutex<Vec<Weak<Formation>>>,
@@ -72,7 +75,7 @@ impl Host {
             limits,
             sink,
             network,
-            tmp: TmpRoot::new(cache)?,
+            tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             formations: Mutex::new(Vec::new()),
         })
@@ -113,7 +116,7 @@ pub(crate) struct DynoState {
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
-    _tmp: Tmp,
+    disk: Arc<Disk>,
 }
 
 impl WasiView for DynoState {
@@ -129,6 +132,11 @@ impl WasiHttpView for DynoState {
 }
 
 impl DynoState {
+    /// What wasi:filesystem works on.
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView { disk: &self.disk, table: &mut self.table }
+    }
+
     /// The dyno's network, with the table that its sockets are in.
     pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
         (&self.outgoing.net, &mut self.table)
@@ -170,9 +178,9 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
-        let wasi = wasi(spec, dyno, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
+        let wasi = wasi(spec, dyno, &stdout, &stderr);
         let limits = &host.limits;
+        let disk = Disk::new(Arc::clone(&spec.checkout.base), &host.tmp, limits, log.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::size(limits.dyno_handles));
         let mut http = WasiHttpCtx::new();
@@ -186,7 +194,7 @@ impl Instance {
             table,
             memory: Memory::new(limits),
             exchange,
-            _tmp: tmp,
+            disk,
         };
         let mut store = Store::new(&host.engine, state);
         store.limiter(|state| &mut state.memory);
@@ -196,7 +204,7 @@ impl Instance {
             if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
         let started = spec.code.pre.instantiate_async(&mut store).await;
-        let proxy = started.map_err(StartError::Guest)?;
+        let proxy = started.map_err(StartError::from)?;
         Ok(Self { store, proxy, log, served: 0, stdout, stderr, _permit: permit })
     }
 
@@ -226,13 +234,14 @@ pub(crate) enum StartError {
     Guest(wasmtime::Error),
 }
 
-fn wasi(
-    spec: &DynoSpec,
-    dyno: &str,
-    stdout: &Lines,
-    stderr: &Lines,
-    tmp: &Tmp,
-) -> wasmtime::Result<WasiCtx> {
+impl From<wasmtime::Error> for StartError {
+    /// Sorts why instantiating failed.
+    fn from(error: wasmtime::Error) -> Self {
+        if error.is::<PoolConcurrencyLimitError>() { Self::Host(error) } else { Self::Guest(error) }
+    }
+}
+
+fn wasi(spec: &DynoSpec, dyno: &str, stdout: &Lines, stderr: &Lines) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.args(&spec.args)
         .envs(&spec.env)
@@ -241,14 +250,12 @@ fn wasi(
         .initial_cwd("/app")
         .stdout(stdout.clone())
         .stderr(stderr.clone())
-        .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
-        .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
         // The linker has put the dyno's own network in the place of the system's; should it ever not, this
         // is closed.
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    Ok(wasi.build())
+    wasi.build()
 }
 
 /// The environment of a process type: config vars, without those that the platform sets itself.

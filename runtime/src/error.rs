@@ -32,6 +32,15 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
+    /// There is no machine code for the component, and the node has no compiler.
+    #[error(
+        "component {component} is not compiled for this node, and the node has no compiler; \
+         compile it where there is one, with `wpaas prepare` or `Node::prepare_code`"
+    )]
+    NotCompiled {
+        /// Its blob, shortened.
+        component: String,
+    },
     /// The component was refused by the compiler.
     #[error("component {component} does not compile: {reason}")]
     Compile {
@@ -85,6 +94,7 @@ impl Error {
             | Self::Store(_)
             | Self::CompilerStart { .. }
             | Self::Certificates(_)
+            | Self::NotCompiled { .. }
             | Self::UnknownStack(_) => false,
         }
     }

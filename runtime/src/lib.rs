@@ -25,6 +25,10 @@ mod error;
 mod exchange;
 mod formation;
 mod forward;
+mod fs;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hcode;
 mod keyed;
 mod lines;
@@ -32,6 +36,7 @@ mod memory;
 mod net;
 mod node;
 mod pool;
+mod prepare;
 mod request_log;
 mod router;
 mod server;
@@ -39,7 +44,10 @@ mod table;
 mod tmp;
 mod worker;
 
-pub use compile::{Compiler, compile_main};
+pub use compile::Compiler;
+#[cfg(feature = "compiler")]
+pub use compile::compile_main;
 pub use error::Error;
 pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
+pub use prepare::Prepared;

@@ -13,7 +13,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -24,14 +23,16 @@ use wpaas_slug::{
 };
 
 use crate::{
-    Compiler, Error,
+    Compiler, Error, Prepared,
     app::{App, Parts, Release, Resources},
     blobs::Blobs,
     checkout::Checkouts,
     code::CodeCache,
+    compile::Urgency,
     dyno::Host,
     engine,
     net::{self, Network, Resolve},
+    prepare,
     router::Router,
     server,
     table::{Naming, Table},
@@ -39,8 +40,6 @@ use crate::{
 
 /// How often formations are looked after.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
-/// Releases prepared at the same time after a start.
-const CONCURRENT_PREPARATIONS: usize = 4;
 
 /// Holds requests back until what they ask for is there.
 #[async_trait]
@@ -86,7 +85,8 @@ impl Builder {
         self
     }
 
-    /// How components are compiled; default is [`Compiler::InProcess`].
+    /// How components are compiled; default is [`Compiler::InProcess`], without the feature `compiler`
+    /// [`Compiler::None`].
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
@@ -177,6 +177,7 @@ impl Builder {
             stacks: RwLock::default(),
         });
         runtime.spawn(tend(Arc::downgrade(&resources.host)));
+        runtime.spawn(resources.codes.upkeep());
         let router = Arc::new(Router {
             table: Table::new(self.naming),
             resources: Arc::clone(&resources),
@@ -222,7 +223,7 @@ impl Node {
             codes: None,
             limits: Limits::default(),
             sink: Arc::new(NoLog),
-            compiler: Compiler::InProcess,
+            compiler: Compiler::default(),
             gate: None,
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
             network: net::Options::default(),
@@ -241,7 +242,19 @@ impl Node {
             self.inner.retire_unless_current(before);
         }
         let stacks: Vec<Digest> = snapshot.stacks.into_values().collect();
-        tokio::spawn(prepare_all(Arc::downgrade(&self.inner), stacks, apps));
+        tokio::spawn(prepare::ahead(Arc::downgrade(&self.inner.resources), stacks, apps));
+    }
+
+    /// Compiles what `snapshot` needs, and every component that the code directory has only code of
+    /// another shape for (another version of wpaas, another CPU), one at a time and at the lowest
+    /// priority. Then another node of the same version that shares the directory need not compile anything at
+    /// its start. Nothing is served, and nothing that a running node uses is touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cache`] when the directory cannot be read. What does not compile is in [`Prepared::failed`].
+    pub async fn prepare_code(&self, snapshot: &Snapshot) -> Result<Prepared, Error> {
+        prepare::code(&self.inner.resources, snapshot).await
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
@@ -258,27 +271,6 @@ impl Node {
         let (router, limits) = (Arc::clone(&self.inner.router), Arc::clone(&self.inner.limits));
         server::serve(router, limits, listener, shutdown).await
     }
-}
-
-/// Prepares what a snapshot brought, stacks first: they take longest and serve most.
-async fn prepare_all(node: Weak<Inner>, stacks: Vec<Digest>, apps: Vec<Arc<App>>) {
-    for component in stacks {
-        let Some(node) = node.upgrade() else { return };
-        if let Err(error) = node.resources.codes.get(component).await {
-            tracing::error!(component = component.short(), "cannot prepare a stack: {error}");
-        }
-    }
-    futures::stream::iter(apps)
-        .for_each_concurrent(CONCURRENT_PREPARATIONS, |app| {
-            let node = node.upgrade();
-            async move {
-                let (Some(node), Some(release)) = (node, &app.release) else { return };
-                if let Err(error) = release.prepare(&node.resources).await {
-                    tracing::error!(app = app.spec.name, "cannot prepare its release: {error}");
-                }
-            }
-        })
-        .await;
 }
 
 impl Inner {
@@ -326,7 +318,7 @@ impl Inner {
     }
 
     async fn apply_stack(&self, name: String, component: Digest) -> Result<(), ApplyError> {
-        self.resources.codes.get(component).await.map_err(ApplyError::from)?;
+        self.resources.codes.get(component, Urgency::Now).await.map_err(ApplyError::from)?;
         self.resources.stacks.write().insert(name.clone(), component);
         for app in self.router.table.all() {
             let order = self.next_change();
@@ -370,7 +362,7 @@ impl NodeLink for Node {
     async fn prepare(&self, app: Arc<AppSpec>) -> Result<(), ApplyError> {
         if let Some(release) = &app.release {
             self.inner.resources.host.network.egress(&release.egress)?;
-            Parts::get(&self.inner.resources, release.slug).await?;
+            Parts::get(&self.inner.resources, release.slug, Urgency::Now).await?;
         }
         Ok(())
     }

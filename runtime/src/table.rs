@@ -109,7 +109,7 @@ impl Table {
 pub(crate) struct Superseded;
 
 /// Lower case, without port and without the root's dot.
-fn normal(host: &str) -> String {
+pub(crate) fn normal(host: &str) -> String {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

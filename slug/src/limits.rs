@@ -40,7 +40,7 @@ limits! {
     source_upload_bytes = 512 * MIB;
     /// Unpacked source tree (Heroku: checkout at most 1 GB).
     source_bytes = 1024 * MIB;
-    /// Files in a source tree or a slug.
+    /// Files in a source tree or a slug, and directories in a slug.
     source_files = 100_000;
     /// All blobs of a slug (Heroku: 500 MB).
     slug_bytes = 500 * MIB;
@@ -69,6 +69,13 @@ limits! {
     compile_ms = 180_000;
     /// Address space of the compiler's process.
     compile_memory_bytes = 8 * 1024 * MIB;
+    /// Machine code of one component. It has three to four times the component's size.
+    compiled_bytes = 1024 * MIB;
+    /// Machine code that a node keeps in all; beyond this goes what was not used longest.
+    code_bytes = 20 * 1024 * MIB;
+    /// Days that machine code for another version of wpaas or another CPU is kept after its last use, for a
+    /// process of that version that still runs, or a downgrade.
+    code_keep_days = 14;
 
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
@@ -108,8 +115,17 @@ limits! {
     dyno_core_instances = 100;
     /// Host resource handles (bodies, streams, pollables, descriptors) one dyno may hold.
     dyno_handles = 10_000;
-    /// Files written to a dyno's `/tmp`.
-    dyno_tmp_bytes = 64 * MIB;
+    /// Everything that a dyno has written to `/app` and `/tmp` and not removed, by the files' sizes.
+    dyno_disk_bytes = 256 * MIB;
+    /// Files, directories and names that a dyno may make or change; a new file counts as two, a long symlink
+    /// as several.
+    dyno_files = 40_000;
+    /// Files of the host that a dyno keeps open, however many it has open itself.
+    dyno_host_files = 8;
+    /// What a dyno may have handed over for writing to files without waiting for it.
+    dyno_write_buffer_bytes = MIB;
+    /// A path in a dyno, or the target of a symlink (Linux: 4,096).
+    path_bytes = 4_096;
     /// Epoch tick: how often a running guest can be interrupted.
     epoch_tick_ms = 10;
     /// Time for a web process to listen on `$PORT` (Heroku: 60 s), then R10.

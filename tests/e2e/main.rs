@@ -20,3 +20,4 @@ mod ledger;
 mod releases;
 mod s3;
 mod steady_load;
+mod upgrade;

@@ -29,6 +29,12 @@
 //! | `/write?path=&bytes=` | writes a file |
 //! | `/write-app`, `/write-tmp?bytes=` | the same for `/app/attack`, `/tmp/attack` |
 //! | `/symlink?target=&path=` | makes a symlink |
+//! | `/fs/put`, `append`, `rename`, `link`, `mkdir`, `rmdir`, `rm`, `grow` | what `path` (`to`, `text`, `bytes`) say |
+//! | `/fs/unlinked?path=` | writes and reads a file after removing its name |
+//! | `/fs/round-trip?path=` | what programs do with files, in that new directory |
+//! | `/fs/fill?path=` | makes files in a directory until refused |
+//! | `/fs/open?path=&to=&n=` | opens and reads `path` of the directory `to` `n` times and keeps it open |
+//! | `/fs/at?path=&to=` | reads `path` of the preopened directory `to` through the raw interface |
 //! | `/outgoing?url=&connect_ms=&first_byte_ms=&idle_ms=` | an outgoing HTTP request, its body this one's |
 //! | `/tcp?addr=`, `/listen?addr=`, `/dns?name=` | tries sockets |
 //! | `/talk?to=HOST:PORT&text=` | sends `text`, closes its half, answers what comes until the end |
@@ -41,6 +47,7 @@
 //! A thing that the host refuses is answered with 200 and a line `refused: REASON`, so that a test sees that
 //! the guest went on. Unknown routes answer 404.
 
+mod disk;
 mod files;
 mod http;
 mod limits;
@@ -115,6 +122,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
             "/write-tmp" => reply.text(&files::write("/tmp/attack", &request)),
             "/symlink" => {
                 reply.text(&files::symlink(&request.text("target"), &request.text("path")))
+            }
+            path if path.starts_with("/fs/") => {
+                reply.text(&disk::operate(path.trim_start_matches("/fs/"), &request))
             }
             "/outgoing" => reply.text(&network::outgoing(&request)),
             "/talk" => reply.text(&sockets::talk(&request.text("to"), &request.text("text"))),
