@@ -39,7 +39,7 @@
 //! | `/tcp?addr=`, `/listen?addr=`, `/dns?name=` | tries sockets |
 //! | `/talk?to=HOST:PORT&text=` | sends `text`, closes its half, answers what comes until the end |
 //! | `/keep?to=HOST:PORT&text=` | sends `text` and keeps the connection in the instance |
-//! | `/flood?to=HOST:PORT` | writes to a connection for as long as that goes without waiting |
+//! | `/flood?to=HOST:PORT&close=` | writes to a connection while that goes without waiting; keeps or closes it |
 //! | `/self?text=&bytes=` | sends `text` (or `bytes` bytes) through a connection to itself |
 //! | `/sockets?n=` | keeps `n` more sockets, or as many as it gets, and answers how many it has |
 //! | `/random?bytes=`, `/clock` | random bytes in hex, wall clock in Unix seconds |
@@ -131,7 +131,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
             "/outgoing" => reply.text(&network::outgoing(&request)),
             "/talk" => reply.text(&sockets::talk(&request.text("to"), &request.text("text"))),
             "/keep" => reply.text(&sockets::keep(&request.text("to"), &request.text("text"))),
-            "/flood" => reply.text(&sockets::flood(&request.text("to"))),
+            "/flood" => {
+                reply.text(&sockets::flood(&request.text("to"), request.find("close").is_some()))
+            }
             "/self" => reply.text(&sockets::to_itself(&request)),
             "/sockets" => reply.text(&sockets::many(request.number("n"))),
             "/tcp" => reply.text(&network::connect(&request.text("addr"))),

@@ -102,7 +102,7 @@ pub fn keep(to: &str, text: &str) -> String {
 }
 
 /// Writes until it would have to wait for the peer.
-pub fn flood(to: &str) -> String {
+pub fn flood(to: &str, close: bool) -> String {
     let connection = match connect(to) {
         Ok(connection) => connection,
         Err(code) => return socket_refused(code),
@@ -121,7 +121,9 @@ pub fn flood(to: &str) -> String {
             Err(_) => break,
         }
     }
-    KEPT.with_borrow_mut(|kept| kept.push(connection));
+    if !close {
+        KEPT.with_borrow_mut(|kept| kept.push(connection));
+    }
     format!("{written} bytes written")
 }
 
