@@ -13,17 +13,20 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 use wpaas_slug::{
-    ComponentRef, Digest, ProcessType, World,
+    Digest,
     feed::{AppSpec, DynoStatus, ReleaseSpec, Scale},
 };
 
 use crate::{
-    Error, cgi,
-    checkout::{Checkout, Checkouts},
+    Error,
+    checkout::Checkouts,
     code::{Code, CodeCache, GuestPre},
-    dyno::{DynoSpec, Host, environment},
+    compile::Urgency,
+    dyno::Host,
     dynos::Dynos,
     formation::{Formation, Web},
+    metrics::AppMetrics,
+    parts::{Parts, Tenant},
     process::Workers,
 };
 
@@ -41,11 +44,15 @@ pub(crate) struct Resources {
     pub(crate) codes: CodeCache,
     /// Component by stack name.
     pub(crate) stacks: RwLock<BTreeMap<String, Digest>>,
+    /// Code by stack name. Stays mapped while no app runs, for the first one that does.
+    pub(crate) stack_codes: Mutex<BTreeMap<String, Arc<Code>>>,
 }
 
 /// An app in the routing table. Replaced, never changed.
 pub(crate) struct App {
     pub(crate) spec: Arc<AppSpec>,
+    /// The same for as long as the app is there.
+    pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) release: Option<Arc<Release>>,
 }
 
@@ -53,6 +60,7 @@ pub(crate) struct App {
 /// the background or by its first request.
 pub(crate) struct Release {
     app: Uuid,
+    metrics: Arc<AppMetrics>,
     spec: ReleaseSpec,
     scale: Mutex<BTreeMap<String, Scale>>,
     ready: OnceCell<Ready>,
@@ -70,18 +78,25 @@ struct Ready {
 }
 
 impl Release {
-    pub(crate) fn new(app: &AppSpec, spec: ReleaseSpec) -> Arc<Self> {
-        Self::with(app.id, spec, app.formation.clone())
+    pub(crate) fn new(app: &AppSpec, metrics: Arc<AppMetrics>, spec: ReleaseSpec) -> Arc<Self> {
+        Self::with(app.id, metrics, spec, app.formation.clone())
     }
 
     /// The same release from scratch, on whatever its stack is now.
     pub(crate) fn renewed(&self) -> Arc<Self> {
-        Self::with(self.app, self.spec.clone(), self.scale.lock().clone())
+        let (metrics, scale) = (Arc::clone(&self.metrics), self.scale.lock().clone());
+        Self::with(self.app, metrics, self.spec.clone(), scale)
     }
 
-    fn with(app: Uuid, spec: ReleaseSpec, scale: BTreeMap<String, Scale>) -> Arc<Self> {
+    fn with(
+        app: Uuid,
+        metrics: Arc<AppMetrics>,
+        spec: ReleaseSpec,
+        scale: BTreeMap<String, Scale>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             app,
+            metrics,
             spec,
             scale: Mutex::new(scale),
             ready: OnceCell::new(),
@@ -102,6 +117,40 @@ impl Release {
             .is_some_and(|(name, current)| name == stack && *current != component)
     }
 
+    /// What it runs.
+    pub(crate) fn slug(&self) -> Digest {
+        self.spec.slug
+    }
+
+    /// Whether dynos of it run without load.
+    pub(crate) fn must_run(&self) -> bool {
+        self.scale.lock().values().any(|scale| scale.min > 0)
+    }
+
+    /// Prepares it as far as it must be before somebody needs it: what takes long is done at the lowest
+    /// priority, so that a request that comes meanwhile need not wait for that.
+    pub(crate) async fn prepare_ahead(&self, resources: &Resources) -> Result<(), Arc<Error>> {
+        if self.ready.initialized() {
+            return Ok(());
+        }
+        if let Err(error) = Parts::get(resources, self.spec.slug, Urgency::Later).await {
+            return Err(self.failed(error));
+        }
+        if self.must_run() { self.prepare(resources).await.map(drop) } else { Ok(()) }
+    }
+
+    /// Remembers an error for the requests that come soon.
+    fn failed(&self, error: Error) -> Arc<Error> {
+        let error = Arc::new(error);
+        *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));
+        error
+    }
+
+    /// Whether requests can be served at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.initialized()
+    }
+
     /// Fetches, compiles and makes the formations, unless that was done. `true` when it was done now.
     pub(crate) async fn prepare(&self, resources: &Resources) -> Result<bool, Arc<Error>> {
         if self.ready.initialized() {
@@ -113,11 +162,7 @@ impl Release {
             {
                 return Err(Arc::clone(error));
             }
-            self.make(resources).await.map_err(|error| {
-                let error = Arc::new(error);
-                *self.failure.lock() = Some((Instant::now(), Arc::clone(&error)));
-                error
-            })
+            self.make(resources).await.map_err(|error| self.failed(error))
         });
         made.await?;
         self.start_if_current();
@@ -138,16 +183,20 @@ impl Release {
     }
 
     async fn make(&self, resources: &Resources) -> Result<Ready, Error> {
-        let parts = Parts::get(resources, self.spec.slug).await?;
+        let egress = resources.host.network.egress(&self.spec.egress)?;
+        let parts = Parts::get(resources, self.spec.slug, Urgency::Now).await?;
         // Held until the formations are in place, so that no change of the scale is lost in between.
         let scale = self.scale.lock();
+        let (metrics, release) = (Arc::clone(&self.metrics), &self.spec);
+        let tenant = Tenant { app: self.app, metrics, release, egress };
         let mut web = None;
         let mut formations: BTreeMap<String, Arc<dyn Dynos>> = BTreeMap::new();
         for (name, process) in &parts.checkout.config.processes {
             let Some(guest) = parts.guests.get(name) else { continue };
             let host = Arc::clone(&resources.host);
             let scale = scale.get(name).copied().unwrap_or(OFF);
-            let spec = parts.dyno_spec(&host, self.app, &self.spec, (name, process), guest);
+            let boot_ms = host.limits.boot_ms;
+            let spec = parts.dyno_spec(&tenant, (name, process), &guest.code, boot_ms);
             let serving = match guest.pre.clone() {
                 GuestPre::Command(pre) => {
                     formations.insert(name.clone(), Workers::new(host, spec, pre, scale));
@@ -213,84 +262,5 @@ impl Release {
 
     fn formations(&self) -> impl Iterator<Item = (&String, &Arc<dyn Dynos>)> {
         self.ready.get().into_iter().flat_map(|ready| &ready.formations)
-    }
-}
-
-/// A slug on disk with the code of its process types.
-pub(crate) struct Parts {
-    pub(crate) checkout: Arc<Checkout>,
-    /// By process type.
-    pub(crate) guests: BTreeMap<String, Guest>,
-    pub(crate) stack: Option<(String, Digest)>,
-}
-
-/// What the dynos of one process type run.
-pub(crate) struct Guest {
-    pub(crate) code: Arc<Code>,
-    pub(crate) pre: GuestPre,
-}
-
-impl Parts {
-    /// Fetches and compiles what is not there yet.
-    pub(crate) async fn get(resources: &Resources, slug: Digest) -> Result<Self, Error> {
-        let checkout = resources.checkouts.get(slug).await?;
-        let config = &checkout.config;
-        let stack = match &config.stack {
-            None => None,
-            Some(name) => {
-                let component = resources.stacks.read().get(name).copied();
-                Some((name.clone(), component.ok_or_else(|| Error::UnknownStack(name.clone()))?))
-            }
-        };
-        let mut guests = BTreeMap::new();
-        for (name, process) in &config.processes {
-            if name == WEB && process.world == World::Cli {
-                return Err(Error::NotHttp { name: name.clone() });
-            }
-            let component = match (&process.component, &stack) {
-                (ComponentRef::Own { digest, .. }, _) => *digest,
-                (ComponentRef::Stack, Some((_, component))) => *component,
-                // The slug's own check has refused this.
-                (ComponentRef::Stack, None) => continue,
-            };
-            let code = resources.codes.get(component).await?;
-            let pre = code.guest(process.world)?;
-            guests.insert(name.clone(), Guest { code, pre });
-        }
-        Ok(Self { checkout, guests, stack })
-    }
-
-    /// What all dynos of a process type of `release` have in common.
-    pub(crate) fn dyno_spec(
-        &self,
-        host: &Host,
-        app: Uuid,
-        release: &ReleaseSpec,
-        (name, process): (&str, &ProcessType),
-        guest: &Guest,
-    ) -> DynoSpec {
-        let boots_on_request =
-            process.component == ComponentRef::Stack && process.world == World::Http;
-        let mut args = process.args.clone();
-        if boots_on_request {
-            args.insert(0, format!("--boot-timeout-ms={}", host.limits.boot_ms));
-        }
-        let mut env = environment(&release.config);
-        if process.world == World::Cgi {
-            env.retain(|(name, _)| !cgi::is_reserved(name));
-        }
-        DynoSpec {
-            app,
-            process_type: name.to_owned(),
-            command: process.command.clone(),
-            release_id: release.id,
-            release_version: release.version,
-            env,
-            args,
-            boots_on_request,
-            isolation: process.isolation,
-            checkout: Arc::clone(&self.checkout),
-            _code: Arc::clone(&guest.code),
-        }
     }
 }

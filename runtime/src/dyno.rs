@@ -1,18 +1,15 @@
 //! A dyno: one Wasm instance with its world around it.
 
-use std::{
-    path::Path,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
-use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, cli::StdoutStream};
+use wasmtime::{
+    Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, component::ResourceTable,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, cli::StdoutStream};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 use wpaas_slug::{
     Isolation, Limits,
@@ -22,15 +19,19 @@ use wpaas_slug::{
 
 use crate::{
     Error,
+    active::Active,
     checkout::Checkout,
     code::Code,
     exchange::Exchange,
     formation::Formation,
+    fs::{Disk, FilesView},
     lines::{DynoLog, Lines},
     memory::Memory,
-    outgoing::{Outgoing, deny_socket},
+    metrics::{AppMetrics, Hit, Metrics},
+    net::{Egress, Net, Network, Outgoing},
     stdio::Input,
-    tmp::{Tmp, TmpRoot},
+    tmp::TmpRoot,
+    trace::SpanSink,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -39,7 +40,8 @@ const PORT: &str = "8080";
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
-    pub(crate) process_type: String,
+    pub(crate) metrics: Arc<AppMetrics>,
+    pub(crate) process_type: Arc<str>,
     /// The Procfile's command, for people.
     pub(crate) command: String,
     pub(crate) release_id: Uuid,
@@ -49,9 +51,11 @@ pub(crate) struct DynoSpec {
     /// The first request loads the app into the stack's engine, which counts as booting.
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
+    pub(crate) isolation: Isolation,
     /// What the node's cache finds again as long as it is used.
     pub(crate) _code: Arc<Code>,
-    pub(crate) isolation: Isolation,
+    /// What its dynos may connect to.
+    pub(crate) egress: Arc<Egress>,
 }
 
 impl DynoSpec {
@@ -69,7 +73,7 @@ impl DynoSpec {
     ) -> DynoStatus {
         DynoStatus {
             name: self.dyno(number),
-            process_type: self.process_type.clone(),
+            process_type: self.process_type.to_string(),
             command: self.command.clone(),
             state,
             since,
@@ -96,14 +100,19 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
+    /// `None` when nothing is traced.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) network: Arc<Network>,
     /// The tasks of all processes.
     pub(crate) processes: TaskTracker,
     /// The node stops: processes are asked to end.
     pub(crate) stopping: CancellationToken,
-    tmp: TmpRoot,
+    tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
-    formations: Mutex<Vec<Weak<Formation>>>,
+    /// Formations with instances.
+    pub(crate) active: Active<Formation>,
 }
 
 /// How often a dyno that found the node full looks for another one that became idle.
@@ -114,28 +123,37 @@ impl Host {
         engine: Engine,
         limits: Arc<Limits>,
         sink: Arc<dyn LogSink>,
+        spans: Option<Arc<dyn SpanSink>>,
+        network: Arc<Network>,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             engine,
+            metrics: Metrics::new(&limits),
             limits,
             sink,
+            spans,
+            network,
             processes: TaskTracker::new(),
             stopping: CancellationToken::new(),
-            tmp: TmpRoot::new(cache)?,
+            tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
-            formations: Mutex::new(Vec::new()),
+            active: Active::new(),
         })
     }
 
     /// Room for one more instance on this node. When it is full, an idle instance has to go.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return place;
+        }
+        self.metrics.hit(Hit::Places);
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return place;
             }
-            if !self.formations().iter().any(|formation| formation.evict()) {
+            if !self.active.evict() {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
@@ -147,16 +165,10 @@ impl Host {
         DynoLog::new(Arc::clone(&self.sink), app, dyno, line_bytes)
     }
 
-    /// Makes a formation known to [`Host::formations`].
-    pub(crate) fn register(&self, formation: &Arc<Formation>) {
-        let mut formations = self.formations.lock();
-        formations.retain(|formation| formation.strong_count() > 0);
-        formations.push(Arc::downgrade(formation));
-    }
-
-    /// All formations that are in use, also those that finish their last requests.
-    pub(crate) fn formations(&self) -> Vec<Arc<Formation>> {
-        self.formations.lock().iter().filter_map(Weak::upgrade).collect()
+    /// Instances that there are.
+    pub(crate) fn places_used(&self) -> usize {
+        let places = Limits::size(self.limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
+        places.saturating_sub(self.places.available_permits())
     }
 }
 
@@ -164,12 +176,13 @@ impl Host {
 pub(crate) struct DynoState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    table: ResourceTable,
+    /// Above the table, because it has to go first: it ends what the table's sockets are sending.
     outgoing: Outgoing,
+    table: ResourceTable,
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
-    _tmp: Tmp,
+    disk: Arc<Disk>,
 }
 
 impl WasiView for DynoState {
@@ -185,6 +198,16 @@ impl WasiHttpView for DynoState {
 }
 
 impl DynoState {
+    /// What wasi:filesystem works on.
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView { disk: &self.disk, table: &mut self.table }
+    }
+
+    /// The dyno's network, with the table that its sockets are in.
+    pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
+        (&self.outgoing.net, &mut self.table)
+    }
+
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
     pub(crate) fn admit_host(&mut self, admit: bool) {
         self.outgoing.admit_host = admit;
@@ -223,23 +246,23 @@ impl<G> Instance<G> {
         let log = host.log(spec.app, dyno);
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
-        let wasi =
-            wasi(spec, dyno, io, &log, (&stdout, &stderr), &tmp).map_err(StartError::Host)?;
+        let wasi = wasi(spec, dyno, io, (&stdout, &stderr));
         let limits = &host.limits;
+        let disk = Disk::new(Arc::clone(&spec.checkout.base), &host.tmp, limits, log.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::size(limits.dyno_handles));
         let mut http = WasiHttpCtx::new();
         // Counted in memory, where a field takes more than on the wire.
         http.set_field_size_limit(Limits::size(limits.request_header_bytes).saturating_mul(4));
+        let net = Net::new(Arc::clone(&host.network), Arc::clone(&spec.egress), log.clone());
         let state = DynoState {
             wasi,
             http,
+            outgoing: Outgoing::new(net, Limits::size(limits.body_chunk_bytes)),
             table,
-            outgoing: Outgoing::new(log.clone(), Limits::size(limits.body_chunk_bytes)),
             memory: Memory::new(limits),
             exchange,
-            _tmp: tmp,
+            disk,
         };
         let mut store = Store::new(&host.engine, state);
         store.limiter(|state| &mut state.memory);
@@ -248,7 +271,7 @@ impl<G> Instance<G> {
             let late = store.data().exchange.as_ref().is_some_and(|exchange| exchange.is_late());
             if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
-        let guest = instantiate(&mut store).await.map_err(StartError::Guest)?;
+        let guest = instantiate(&mut store).await.map_err(StartError::from)?;
         Ok(Self { store, guest, log, served: 0, stdout, stderr, _permit: permit })
     }
 
@@ -278,14 +301,14 @@ pub(crate) enum StartError {
     Guest(wasmtime::Error),
 }
 
-fn wasi(
-    spec: &DynoSpec,
-    dyno: &str,
-    io: Io,
-    log: &DynoLog,
-    (stdout, stderr): (&Lines, &Lines),
-    tmp: &Tmp,
-) -> wasmtime::Result<WasiCtx> {
+impl From<wasmtime::Error> for StartError {
+    /// Sorts why instantiating failed.
+    fn from(error: wasmtime::Error) -> Self {
+        if error.is::<PoolConcurrencyLimitError>() { Self::Host(error) } else { Self::Guest(error) }
+    }
+}
+
+fn wasi(spec: &DynoSpec, dyno: &str, io: Io, (stdout, stderr): (&Lines, &Lines)) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     if let Some(stdin) = io.stdin {
         wasi.stdin(stdin);
@@ -298,13 +321,12 @@ fn wasi(
         .initial_cwd("/app")
         .stdout(io.stdout.unwrap_or_else(|| Box::new(stdout.clone())))
         .stderr(io.stderr.unwrap_or_else(|| Box::new(stderr.clone())))
-        .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
-        .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
-        .socket_addr_check(deny_socket(log.clone()))
-        .allow_tcp(true)
+        // The linker has put the dyno's own network in the place of the system's; should it ever not, this
+        // is closed.
+        .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    Ok(wasi.build())
+    wasi.build()
 }
 
 /// The environment of a process type: config vars, without those that the platform sets itself.

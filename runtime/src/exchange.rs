@@ -3,16 +3,19 @@
 //! The router waits for the response and streams bodies; the worker polls the guest. Both know each other
 //! only through the exchange: it holds the deadline that every byte moves, and the outcome.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
 };
 
 use futures::task::AtomicWaker;
 use http::Response;
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::Notify,
     time::{Duration, Instant},
 };
 use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
@@ -32,6 +35,17 @@ pub(crate) enum Start {
     Fresh,
     /// Started for this request, and its code or slug had to be brought to memory first.
     Cold,
+}
+
+impl Start {
+    /// As in the router's log line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Fresh => "fresh",
+            Self::Cold => "cold",
+        }
+    }
 }
 
 /// What the guest said instead of a response.
@@ -60,8 +74,18 @@ struct State {
     deadline: Instant,
     /// The request's body is not complete and the guest waits for the client to send more of it.
     stalled: bool,
-    responder: Option<oneshot::Sender<Outcome>>,
+    answer: Answer,
     guest_error: Option<GuestError>,
+}
+
+/// The one answer that a request gets.
+enum Answer {
+    /// The guest has given none yet. The waker is the router's.
+    Awaited(Option<Waker>),
+    /// The router has not taken it yet.
+    Given(Outcome),
+    /// Nobody waits for one any more.
+    Taken,
 }
 
 /// One request under way.
@@ -79,6 +103,8 @@ pub(crate) struct Exchange {
     /// The guest has returned and will write no more.
     returned: AtomicBool,
     body: AtomicWaker,
+    /// The client broke the request's body off.
+    broken_off: AtomicBool,
     cpu_ns: AtomicU64,
     /// The instance's memory in bytes.
     memory: OnceLock<Arc<AtomicUsize>>,
@@ -92,17 +118,16 @@ struct Times {
 }
 
 impl Exchange {
-    /// A request whose first byte is due within `first_byte_ms`. The receiver gets the outcome.
-    pub(crate) fn new(limits: &Limits) -> (Self, oneshot::Receiver<Outcome>) {
-        let (responder, outcome) = oneshot::channel();
+    /// A request whose first byte is due within `first_byte_ms`.
+    pub(crate) fn new(limits: &Limits) -> Self {
         let first_byte = Limits::ms(limits.first_byte_ms);
         let deadline = Instant::now() + first_byte;
-        let exchange = Self {
+        Self {
             state: Mutex::new(State {
                 phase: Phase::Waiting,
                 deadline,
                 stalled: false,
-                responder: Some(responder),
+                answer: Answer::Awaited(None),
                 guest_error: None,
             }),
             sooner: Notify::new(),
@@ -116,11 +141,11 @@ impl Exchange {
             cut: OnceLock::new(),
             returned: AtomicBool::new(false),
             body: AtomicWaker::new(),
+            broken_off: AtomicBool::new(false),
             cpu_ns: AtomicU64::new(0),
             memory: OnceLock::new(),
             start: OnceLock::new(),
-        };
-        (exchange, outcome)
+        }
     }
 
     // -- the worker's side
@@ -162,12 +187,8 @@ impl Exchange {
                     state.phase = Phase::Responding;
                     self.set_deadline(&mut state, self.times.idle);
                 }
-                let responder = state.responder.take();
                 drop(state);
-                if let Some(responder) = responder {
-                    // The client may be gone.
-                    let _ = responder.send(Ok(response));
-                }
+                self.answer(Ok(response));
             }
             Err(error) => {
                 state.guest_error = Some(GuestError::from(error));
@@ -194,7 +215,7 @@ impl Exchange {
 
     /// Whether the guest has given its response.
     pub(crate) fn responded(&self) -> bool {
-        self.state.lock().responder.is_none()
+        !matches!(self.state.lock().answer, Answer::Awaited(_))
     }
 
     /// Whether client and guest are done with each other.
@@ -216,11 +237,25 @@ impl Exchange {
     pub(crate) fn fail(&self, code: HCode) {
         // Before the guest's end of the body goes, so that the router takes it for what it is.
         let _ = self.cut.set(code);
-        let responder = self.state.lock().responder.take();
-        if let Some(responder) = responder {
-            let _ = responder.send(Err(code));
-        }
+        self.answer(Err(code));
         self.body.wake();
+    }
+
+    /// Gives the router `outcome`, if it waits for one.
+    fn answer(&self, outcome: Outcome) {
+        let mut state = self.state.lock();
+        let Answer::Awaited(waker) = &mut state.answer else {
+            drop(state);
+            // With the response goes its body, and the guest's stream sees that nobody reads it.
+            drop(outcome);
+            return;
+        };
+        let waker = waker.take();
+        state.answer = Answer::Given(outcome);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// The guest's call has returned.
@@ -247,6 +282,24 @@ impl Exchange {
 
     // -- the router's side
 
+    /// The request's outcome, once. Wakes `waker` when there is one.
+    pub(crate) fn poll_outcome(&self, waker: &Waker) -> Poll<Outcome> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.answer, Answer::Taken) {
+            Answer::Given(outcome) => Poll::Ready(outcome),
+            Answer::Awaited(_) => {
+                state.answer = Answer::Awaited(Some(waker.clone()));
+                Poll::Pending
+            }
+            Answer::Taken => Poll::Ready(Err(HCode::H99)),
+        }
+    }
+
+    /// Whether the guest's call has returned, so that its deadline is of no interest any more.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.returned.load(Ordering::Acquire)
+    }
+
     /// A part of the request's body was given to the guest.
     pub(crate) fn upload_moved(&self) {
         let mut state = self.state.lock();
@@ -271,6 +324,16 @@ impl Exchange {
         }
     }
 
+    /// The client has broken the request's body off; what the guest does then is not its fault.
+    pub(crate) fn upload_broke(&self) {
+        self.broken_off.store(true, Ordering::Relaxed);
+    }
+
+    /// The code for a guest that ends its response before its end.
+    pub(crate) fn interrupted(&self) -> HCode {
+        if self.broken_off.load(Ordering::Relaxed) { HCode::H27 } else { HCode::H18 }
+    }
+
     /// A part of the response's body goes to the client.
     pub(crate) fn response_moved(&self) {
         let mut state = self.state.lock();
@@ -282,10 +345,13 @@ impl Exchange {
     /// The client has the whole response, or is gone. The guest may go on for a while.
     pub(crate) fn over(&self) {
         let mut state = self.state.lock();
+        let untaken = std::mem::replace(&mut state.answer, Answer::Taken);
         if state.phase != Phase::Over {
             state.phase = Phase::Over;
             self.set_deadline(&mut state, self.times.after_response);
         }
+        drop(state);
+        drop(untaken);
     }
 
     /// Why the response's body is not complete, if it is not.
@@ -294,7 +360,7 @@ impl Exchange {
     }
 
     /// Whether the guest will write no more. Wakes `waker` when that changes.
-    pub(crate) fn poll_returned(&self, waker: &std::task::Waker) -> bool {
+    pub(crate) fn poll_returned(&self, waker: &Waker) -> bool {
         self.body.register(waker);
         self.returned.load(Ordering::Acquire) || self.cut.get().is_some()
     }

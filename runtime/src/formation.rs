@@ -1,10 +1,13 @@
 //! The dynos of one process type of one release.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http::Request;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -15,13 +18,15 @@ use wpaas_slug::{
 };
 
 use crate::{
+    active::Tended,
+    attend::Guest,
     body::{IncomingBody, RequestBody},
     cgi,
     dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
     dynos::Dynos,
-    exchange::{Exchange, Outcome, Start},
+    exchange::{Exchange, Start},
     lines::DynoLog,
-    pool::{Lease, Pool, Refused},
+    pool::{Lease, Pool, Refused, Usage},
     reuse::Reuse,
     worker,
 };
@@ -48,13 +53,27 @@ pub(crate) struct Formation {
     pub(crate) stopped: CancellationToken,
     pool: Arc<Pool<Instance>>,
     created: Timestamp,
+    listed: AtomicBool,
 }
 
 /// A request that a dyno works on.
 pub(crate) struct Dispatched {
-    pub(crate) dyno: String,
+    pub(crate) dyno: DynoName,
     pub(crate) exchange: Arc<Exchange>,
-    pub(crate) outcome: oneshot::Receiver<Outcome>,
+    pub(crate) guest: Guest,
+}
+
+/// `web.1`, written when somebody wants to read it.
+#[derive(Clone)]
+pub(crate) struct DynoName {
+    pub(crate) process_type: Arc<str>,
+    pub(crate) number: u32,
+}
+
+impl std::fmt::Display for DynoName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.process_type, self.number)
+    }
 }
 
 impl Formation {
@@ -62,16 +81,21 @@ impl Formation {
         let queue = Limits::size(host.limits.queued_requests);
         let formation = Arc::new(Self {
             reuse: Reuse::new(spec.isolation, &host.limits),
+            host,
             spec,
             web,
-            host,
             stopped: CancellationToken::new(),
             pool: Pool::new(scale, queue),
             created: Timestamp::now(),
+            listed: AtomicBool::new(false),
         });
-        formation.host.register(&formation);
         formation.keep_minimum();
         formation
+    }
+
+    /// A dyno of this formation, if one can be had without waiting.
+    pub(crate) fn try_acquire(&self) -> Option<Lease<Instance>> {
+        self.pool.try_acquire()
     }
 
     /// Waits for a dyno of this formation.
@@ -87,35 +111,34 @@ impl Formation {
         request: Request<IncomingBody>,
         cold: bool,
     ) -> Dispatched {
-        let dyno = self.dyno(lease.number());
-        let (exchange, outcome) = Exchange::new(&self.host.limits);
+        let process_type = Arc::clone(&self.spec.process_type);
+        let dyno = DynoName { process_type, number: lease.number() };
+        let exchange = Exchange::new(&self.host.limits);
         if cold {
             exchange.set_start(Start::Cold);
         }
         let exchange = Arc::new(exchange);
         let request = request.map(|body| RequestBody::new(body, Arc::clone(&exchange)));
-        let formation = Arc::clone(self);
-        let serving = Arc::clone(&exchange);
-        match &self.web {
-            Web::Http(_) => drop(tokio::spawn(worker::serve(formation, lease, request, serving))),
+        let (formation, serving) = (Arc::clone(self), Arc::clone(&exchange));
+        let guest: Guest = match &self.web {
+            Web::Http(_) => Box::pin(worker::serve(formation, lease, request, serving)),
             Web::Cgi(program) => {
-                let program = program.clone();
-                tokio::spawn(cgi::serve(formation, program, lease, request, serving));
+                Box::pin(cgi::serve(formation, program.clone(), lease, request, serving))
             }
-        }
-        Dispatched { dyno, exchange, outcome }
+        };
+        Dispatched { dyno, exchange, guest }
     }
 
     /// Starts the instance of slot `number`.
     pub(crate) async fn start(
-        &self,
+        self: &Arc<Self>,
         number: u32,
         exchange: Option<Arc<Exchange>>,
     ) -> Result<Instance, StartError> {
+        self.host.active.list(self);
         let Web::Http(pre) = &self.web else {
-            return Err(StartError::Host(wasmtime::Error::msg(
-                "CGI programs are started per request",
-            )));
+            let error = wasmtime::Error::msg("CGI programs are started with their request");
+            return Err(StartError::Host(error));
         };
         let instantiate = async |store: &mut Store<DynoState>| pre.instantiate_async(store).await;
         let dyno = self.dyno(number);
@@ -166,9 +189,9 @@ impl Formation {
         self.keep_minimum();
     }
 
-    /// Ends one idle dyno to make room for another app's. `false` when there is none.
-    pub(crate) fn evict(&self) -> bool {
-        self.pool.evict()
+    /// How many dynos work and wait, and how many requests wait.
+    pub(crate) fn usage(&self) -> Usage {
+        self.pool.usage()
     }
 }
 
@@ -204,5 +227,23 @@ impl Dynos for Formation {
             return vec![status((1, feed::DynoState::Idle, self.created))];
         }
         dynos
+    }
+}
+
+impl Tended for Formation {
+    fn listed(&self) -> &AtomicBool {
+        &self.listed
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.pool.is_quiet()
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.pool.idle_since()
+    }
+
+    fn evict(&self) -> bool {
+        self.pool.evict()
     }
 }

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts as RequestParts,
-    uri::Authority,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
+    request::Parts as RequestParts, uri::Authority,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -32,46 +32,117 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// The host that a request names: the authority of its target, else its `Host`. The message of the error is
-/// for the client.
-pub(crate) fn host(parts: &RequestParts) -> Result<String, &'static str> {
-    if let Some(authority) = parts.uri.authority() {
-        return valid(authority.as_str());
+/// Who sends a request, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) ip: IpAddr,
+    /// Over TLS that the router ends.
+    pub(crate) tls: bool,
+}
+
+/// Marks requests that came over TLS; the guest's scheme is `https` then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls;
+
+/// A request that cannot be routed, and what the client is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) message: &'static str,
+}
+
+fn bad(message: &'static str) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, message }
+}
+
+fn not_implemented(message: &'static str) -> Refused {
+    Refused { status: StatusCode::NOT_IMPLEMENTED, message }
+}
+
+/// Refuses what must not reach a dyno, and finds the host that the request names: the authority of its target,
+/// else its `Host`.
+pub(crate) fn check(parts: &RequestParts) -> Result<String, Refused> {
+    if parts.method == Method::CONNECT {
+        return Err(not_implemented("CONNECT is not supported."));
     }
+    // `GET whole` would make a host of what is no path (RFC 9112, 3.2.3).
+    if parts.uri.authority().is_some() && parts.uri.scheme().is_none() {
+        return Err(bad("The request's target is malformed."));
+    }
+    transfer_codings(&parts.headers)?;
+    host(parts)
+}
+
+/// hyper takes off `chunked` alone, so that anything else would reach the dyno encoded and unnamed (RFC 9112,
+/// 6.1 and 7).
+fn transfer_codings(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut chunked = false;
+    for value in headers.get_all(header::TRANSFER_ENCODING) {
+        for coding in value.as_bytes().split(|byte| *byte == b',') {
+            if !coding.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                return Err(not_implemented("The transfer coding is not supported."));
+            }
+            if std::mem::replace(&mut chunked, true) {
+                return Err(bad("The body is chunked twice."));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9112, 3.2; RFC 9113, 8.3.1.
+fn host(parts: &RequestParts) -> Result<String, Refused> {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => valid(host.to_str().map_err(|_| "The Host header is malformed.")?),
-        (None, _) => Err("The request has no Host header."),
-        (Some(_), Some(_)) => Err("The request has several Host headers."),
+    let named = match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return Err(bad("The request has several Host headers.")),
+        (Some(host), None) => Some(valid(host.to_str().map_err(|_| bad(MALFORMED_HOST))?)?),
+        (None, None) => None,
+    };
+    let Some(authority) = parts.uri.authority() else {
+        return named.ok_or(bad("The request has no Host header."));
+    };
+    let authority = valid(authority.as_str())?;
+    match named {
+        None if parts.version == Version::HTTP_11 => Err(bad("The request has no Host header.")),
+        // Two proxies could each take another one for the host.
+        Some(named)
+            if parts.version >= Version::HTTP_2 && !named.eq_ignore_ascii_case(&authority) =>
+        {
+            Err(bad("The Host header is not the request's authority."))
+        }
+        _ => Ok(authority),
     }
 }
 
-fn valid(host: &str) -> Result<String, &'static str> {
+const MALFORMED_HOST: &str = "The Host header is malformed.";
+
+fn valid(host: &str) -> Result<String, Refused> {
     match host.parse::<Authority>() {
         Ok(authority) if !host.contains('@') => Ok(authority.as_str().to_owned()),
-        _ => Err("The Host header is malformed."),
+        _ => Err(bad(MALFORMED_HOST)),
     }
 }
 
-/// Makes the request that the dyno sees, and what the log says of it. `host` is [`host`]'s.
-pub(crate) fn request(parts: &mut RequestParts, host: String, client: IpAddr) -> RequestInfo {
+/// Makes the request that the dyno sees, and what the log says of it. `host` is [`check`]'s.
+pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) -> RequestInfo {
     let headers = &mut parts.headers;
     strip_hop_by_hop(headers);
     // HTTP/2 splits this field for its compression, and a dyno must not see that (RFC 9113, 8.2.3).
     join(headers, header::COOKIE, "; ");
     let fwd = join(headers, FORWARDED_FOR, ", ");
-    let fwd = if fwd.is_empty() { client.to_string() } else { format!("{fwd}, {client}") };
+    let fwd = if fwd.is_empty() { client.ip.to_string() } else { format!("{fwd}, {}", client.ip) };
     let request_id = headers
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
         .filter(|id| is_request_id(id))
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
-    let port = if port.parse::<u16>().is_ok() { port } else { "80" };
+    let (protocol, default_port) = if client.tls { ("https", "443") } else { ("http", "80") };
+    let port = host.rsplit_once(':').map_or(default_port, |(_, port)| port);
+    let port = if port.parse::<u16>().is_ok() { port } else { default_port };
     let start = Timestamp::now().as_millisecond().to_string();
 
     set(headers, FORWARDED_FOR, &fwd);
-    set(headers, FORWARDED_PROTO, "http");
+    set(headers, FORWARDED_PROTO, protocol);
     set(headers, FORWARDED_PORT, port);
     set(headers, REQUEST_ID, &request_id);
     set(headers, REQUEST_START, &start);
@@ -79,15 +150,22 @@ pub(crate) fn request(parts: &mut RequestParts, host: String, client: IpAddr) ->
     headers.append(header::VIA, HeaderValue::from_static(VIA));
     // To a dyno there is one HTTP.
     parts.version = Version::HTTP_11;
+    if client.tls {
+        parts.extensions.insert(OverTls);
+    }
 
     RequestInfo {
-        method: parts.method.to_string(),
-        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        host,
-        request_id,
-        fwd,
-        protocol: "http",
+        method: parts.method.clone(),
+        target: parts.uri.path_and_query().cloned(),
+        host: get(headers, header::HOST),
+        request_id: get(headers, REQUEST_ID),
+        fwd: get(headers, FORWARDED_FOR),
+        protocol,
     }
+}
+
+fn get(headers: &HeaderMap, name: HeaderName) -> HeaderValue {
+    headers.get(name).cloned().unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Makes the headers that the client sees.

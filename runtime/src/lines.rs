@@ -39,12 +39,12 @@ impl DynoLog {
 
     fn write(&self, source: Source, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
-        self.sink.write(LogLine::now(self.app, source, &*self.dyno, text));
+        self.sink.write(LogLine::now(self.app, source, self.dyno.to_string(), text));
     }
 }
 
 /// Cuts into pieces of at most `limit` bytes, not inside a UTF-8 character. Nothing gives one empty piece.
-fn cut(mut text: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn cut(mut text: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
     let mut done = false;
     std::iter::from_fn(move || {
         if done {

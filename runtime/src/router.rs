@@ -1,30 +1,32 @@
 //! The router: finds the app, waits for a dyno, and gives the client the app's response or a page that says
 //! why there is none.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+use http_body_util::Full;
 use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
 use crate::{
     app::{App, Release, Resources},
-    body::{Cut, IncomingBody, ResponseBody},
+    attend::Attend,
+    body::{IncomingBody, ResponseBody, RouterBody},
+    dyno::Instance,
     exchange::Exchange,
-    forward,
+    formation::{DynoName, Formation},
+    forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
+    metrics::Metrics,
     node::Gate,
-    pool::Refused,
+    pool::{Lease, Refused},
     request_log::RequestLog,
     table::Table,
+    trace::Trace,
 };
-
-/// What clients get.
-pub(crate) type RouterBody = UnsyncBoxBody<Bytes, Cut>;
 
 /// Finds the way of each request.
 pub(crate) struct Router {
@@ -34,34 +36,42 @@ pub(crate) struct Router {
 }
 
 impl Router {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.resources.host.metrics
+    }
+
     /// Answers one request. Dropping the future is the client going away.
     pub(crate) async fn handle<B>(
         &self,
         request: Request<B>,
-        client: IpAddr,
+        client: Client,
     ) -> Response<RouterBody>
     where
         B: Body<Data = Bytes, Error: Into<WasiError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        if parts.method == Method::CONNECT {
-            return page(hcode::bad_request("CONNECT is not supported."));
-        }
-        let host = match forward::host(&parts) {
+        let host = match forward::check(&parts) {
             Ok(host) => host,
-            Err(message) => return page(hcode::bad_request(message)),
+            Err(refused) => {
+                self.metrics().unrouted();
+                return page(hcode::refused(&refused, parts.version));
+            }
         };
         if let Some(gate) = &self.gate
             && let Err(text) = gate.ready().await
         {
             return page(hcode::not_ready(&text));
         }
-        let Some(app) = self.table.route(&host) else { return page(hcode::no_such_app()) };
+        let Some(app) = self.table.route(&host) else {
+            self.metrics().unrouted();
+            return page(hcode::no_such_app());
+        };
         let info = forward::request(&mut parts, host, client);
         let host = &self.resources.host;
-        let line_bytes = Limits::size(host.limits.log_line_bytes);
-        let log = RequestLog::new(Arc::clone(&host.sink), app.spec.id, info, line_bytes);
-        let request = Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
+        let trace = host.spans.as_ref();
+        let trace = trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
+        let log = RequestLog::new(host, &app, info, trace);
+        let request = Request::from_parts(parts, IncomingBody::new(body));
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
             Ok(response) => response,
@@ -84,26 +94,38 @@ impl Router {
         let release = app.release.as_ref().ok_or(HCode::H81)?;
         let cold = self.ready(app, release).await?;
         let formation = release.web().ok_or(HCode::H14)?;
-        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
-        let lease = match tokio::time::timeout(patience, formation.acquire()).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(Refused::Off)) => return Err(HCode::H14),
-            Ok(Err(Refused::QueueFull)) => return Err(HCode::H11),
-            Err(_) => return Err(HCode::H12),
+        let lease = match formation.try_acquire() {
+            Some(lease) => lease,
+            None => self.wait_for_dyno(formation).await?,
         };
         let bodiless = request.method() == Method::HEAD;
         let dispatched = formation.dispatch(lease, request, cold);
-        pending.dispatched(dispatched.dyno, &dispatched.exchange);
-        let response = dispatched.outcome.await.unwrap_or(Err(HCode::H99))?;
+        let exchange = dispatched.exchange;
+        pending.dispatched(dispatched.dyno, &exchange);
+        let response = Attend::new(dispatched.guest, Arc::clone(&exchange)).await?;
         if response.status().is_informational() {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
-        Ok(deliver(response, dispatched.exchange, log, bodiless))
+        log.answered();
+        Ok(deliver(response, exchange, log, bodiless))
+    }
+
+    async fn wait_for_dyno(&self, formation: &Formation) -> Result<Lease<Instance>, HCode> {
+        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
+        match tokio::time::timeout(patience, formation.acquire()).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(Refused::Off)) => Err(HCode::H14),
+            Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
+            Err(_) => Err(HCode::H12),
+        }
     }
 
     /// Waits until the release is prepared. `true` when this request had to wait for it.
     async fn ready(&self, app: &App, release: &Release) -> Result<bool, HCode> {
+        if release.is_ready() {
+            return Ok(false);
+        }
         let patience = Limits::ms(self.resources.host.limits.boot_ms);
         let preparing = release.prepare(&self.resources);
         let error = match tokio::time::timeout(patience, preparing).await {
@@ -127,7 +149,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn dispatched(&mut self, dyno: String, exchange: &Arc<Exchange>) {
+    fn dispatched(&mut self, dyno: DynoName, exchange: &Arc<Exchange>) {
         self.exchange = Some(Arc::clone(exchange));
         if let Some(log) = &mut self.log {
             log.dispatched(dyno, Arc::clone(exchange));
@@ -164,15 +186,11 @@ fn deliver(
     let body = ResponseBody::new(body, exchange, log, parts.status.as_u16(), announced);
     if bodiless {
         tokio::spawn(body.discard());
-        return Response::from_parts(parts, Empty::new().map_err(never).boxed_unsync());
+        return Response::from_parts(parts, RouterBody::None);
     }
-    Response::from_parts(parts, body.boxed_unsync())
+    Response::from_parts(parts, RouterBody::App(body))
 }
 
 fn page(page: Response<Full<Bytes>>) -> Response<RouterBody> {
-    page.map(|body| body.map_err(never).boxed_unsync())
-}
-
-fn never<E>(never: std::convert::Infallible) -> E {
-    match never {}
+    page.map(RouterBody::Page)
 }

@@ -1,16 +1,11 @@
 //! Running the guest for one request, to its end: the response, what it does after that, a trap, or a
 //! deadline.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use rustix::time::{ClockId, clock_gettime};
+use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::{WasiHttpView, p2::bindings::http::types::Scheme};
 use wpaas_slug::Limits;
@@ -20,8 +15,10 @@ use crate::{
     dyno::{DeadlinePassed, Instance, StartError},
     exchange::{Exchange, GuestError, Start},
     formation::Formation,
+    forward::OverTls,
     hcode::HCode,
     lines::DynoLog,
+    metrics::{AppMetrics, Hit, Quota},
     pool::Lease,
 };
 
@@ -46,7 +43,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(Arc::clone(&exchange));
+    let _answered = Answered(&exchange, &formation.spec.metrics);
     let warm = lease.take();
     let booting =
         formation.spec.boots_on_request && warm.as_ref().is_none_or(|warm| warm.served == 0);
@@ -62,11 +59,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// Answers when the worker ends without an answer, which takes a panic in host code.
-pub(crate) struct Answered(pub(crate) Arc<Exchange>);
+/// Answers when the worker ends without an answer, which takes a panic in host code; and counts the CPU time,
+/// also what the guest used after its response.
+pub(crate) struct Answered<'a>(pub(crate) &'a Exchange, pub(crate) &'a AppMetrics);
 
-impl Drop for Answered {
+impl Drop for Answered<'_> {
     fn drop(&mut self) {
+        self.1.cpu(self.0.accounts().0);
         if !self.0.responded() {
             self.0.fail(HCode::H99);
         }
@@ -134,7 +133,9 @@ impl Worker<'_> {
         let call = async {
             let store = &mut instance.store;
             store.data_mut().admit_host(true);
-            let request = store.data_mut().http().new_incoming_request(Scheme::Http, request);
+            let over_tls = request.extensions().get::<OverTls>().is_some();
+            let scheme = if over_tls { Scheme::Https } else { Scheme::Http };
+            let request = store.data_mut().http().new_incoming_request(scheme, request);
             store.data_mut().admit_host(false);
             let exchange = Arc::clone(self.exchange);
             let respond = move |response| exchange.respond(response);
@@ -162,6 +163,10 @@ impl Worker<'_> {
         }
     }
 
+    pub(crate) fn metrics(&self) -> &AppMetrics {
+        &self.formation.spec.metrics
+    }
+
     /// Answers, logs and accounts for how the call ended. Whether the instance can serve again.
     pub(crate) fn settle<G>(&mut self, instance: &mut Instance<G>, end: End) -> bool {
         let exchange = self.exchange;
@@ -178,10 +183,11 @@ impl Worker<'_> {
                 }
                 instance.served += 1;
                 if over_memory {
+                    self.metrics().memory(Quota::R14);
                     log_memory(&log, instance, "Error R14 (Memory quota exceeded)");
                 }
-                !over_memory
-                    && self.formation.reuse.keeps(instance.served, instance.memory().used())
+                let used = instance.memory().used();
+                !over_memory && self.formation.reuse.keeps(instance.served, used)
             }
             End::Trapped(error) if error.is::<DeadlinePassed>() => {
                 self.late(&log, Some(&error));
@@ -192,6 +198,7 @@ impl Worker<'_> {
                 false
             }
             End::Stopped => {
+                self.metrics().hit(Hit::Drain);
                 log.platform("Stopping remaining request: its release was replaced");
                 let responded = exchange.responded();
                 exchange.fail(if responded { HCode::H18 } else { HCode::H13 });
@@ -199,7 +206,11 @@ impl Worker<'_> {
             }
             End::Trapped(error) => {
                 if over_memory {
+                    self.metrics().memory(Quota::R15);
                     log_memory(&log, instance, "Error R15 (Memory quota vastly exceeded)");
+                }
+                if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+                    self.metrics().hit(Hit::Handles);
                 }
                 self.trapped(&log, &error);
                 false
@@ -254,6 +265,7 @@ impl Worker<'_> {
             log_trap(log, error);
         }
         if exchange.is_over() {
+            self.metrics().hit(Hit::AfterResponse);
             let seconds = self.formation.host.limits.after_response_ms / 1000;
             log.platform(&format!(
                 "Stopping dyno: it went on for more than {seconds} seconds after its response"
@@ -295,25 +307,27 @@ pub(crate) fn log_memory<G>(log: &DynoLog, instance: &Instance<G>, error: &str) 
     log.platform(error);
 }
 
+/// A poll that took longer makes the rest of its request be measured exactly.
+const LONG_POLL: Duration = Duration::from_millis(1);
+
 /// Adds the time that polling `future` takes on a CPU to the exchange.
-fn metered<F: Future>(exchange: &Exchange, future: F) -> impl Future<Output = F::Output> {
-    Metered { exchange, future: Box::pin(future) }
-}
-
-struct Metered<'a, F> {
-    exchange: &'a Exchange,
-    future: Pin<Box<F>>,
-}
-
-impl<F: Future> Future for Metered<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let before = thread_time();
-        let polled = self.future.as_mut().poll(cx);
-        self.exchange.add_cpu(thread_time().saturating_sub(before));
+///
+/// The thread's own clock takes a system call, and two of them for each request were 6 % of the router's time.
+/// Polls are short as long as the guest computes little, so the wall clock, which takes none, is as good; a
+/// guest that computes yields at each epoch tick, and from its first long poll on the exact clock is used.
+async fn metered<F: Future>(exchange: &Exchange, future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut exact = false;
+    std::future::poll_fn(move |cx| {
+        let cpu = exact.then(thread_time);
+        let begun = std::time::Instant::now();
+        let polled = future.as_mut().poll(cx);
+        let wall = begun.elapsed();
+        exact |= wall > LONG_POLL;
+        exchange.add_cpu(cpu.map_or(wall, |before| thread_time().saturating_sub(before)));
         polled
-    }
+    })
+    .await
 }
 
 /// Time that this thread has spent on a CPU.

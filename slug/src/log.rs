@@ -1,5 +1,7 @@
 //! Log lines: the one thing, with dyno states, that flows from nodes back to the platform.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,7 +26,7 @@ pub struct LogLine {
     /// Who wrote it.
     pub source: Source,
     /// The dyno (`web.1`), `router` or `api`.
-    pub dyno: String,
+    pub dyno: Cow<'static, str>,
     /// The text, without its line end, at most [`crate::Limits::log_line_bytes`].
     pub text: String,
 }
@@ -34,7 +36,7 @@ impl LogLine {
     pub fn now(
         app: Uuid,
         source: Source,
-        dyno: impl Into<String>,
+        dyno: impl Into<Cow<'static, str>>,
         text: impl Into<String>,
     ) -> Self {
         Self { at: Timestamp::now(), app, source, dyno: dyno.into(), text: text.into() }
@@ -56,6 +58,11 @@ impl LogLine {
 pub trait LogSink: Send + Sync + 'static {
     /// Takes one line.
     fn write(&self, line: LogLine);
+
+    /// Lines dropped so far, for the node's metrics.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]

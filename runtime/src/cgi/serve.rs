@@ -20,6 +20,7 @@ use crate::{
     formation::Formation,
     hcode::{self, HCode},
     lines::DynoLog,
+    metrics::Quota,
     pool::Lease,
     stdio::Input,
     worker::{Answered, End, Worker, log_memory},
@@ -33,7 +34,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(Arc::clone(&exchange));
+    let _answered = Answered(&exchange, &formation.spec.metrics);
     let (parts, body) = request.into_parts();
     let Ok(env) = request::variables(&parts) else {
         let page = hcode::bad_request("The path holds an encoded NUL.");
@@ -54,6 +55,7 @@ pub(crate) async fn serve(
     };
 
     exchange.set_start(Start::Fresh);
+    formation.host.active.list(&formation);
     let dyno = formation.dyno(lease.number());
     let instantiate = async |store: &mut Store<DynoState>| program.instantiate_async(store).await;
     let (host, spec) = (&formation.host, &formation.spec);
@@ -84,6 +86,7 @@ fn ended(worker: &mut Worker<'_>, instance: &Instance<Command>, output: &Output,
     let (exchange, log) = (worker.exchange, &instance.log);
     instance.flush_output();
     if instance.memory().refused() {
+        worker.metrics().memory(Quota::R14);
         log_memory(log, instance, "Error R14 (Memory quota exceeded)");
     }
     if status != 0 {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wpaas_slug::{World, feed::ReleaseSpec};
+use wpaas_slug::{ComponentRef, ProcessType, World};
 
 use super::{OneOff, OneOffError, Release, Run, one_off::Job, table::OneOffs};
 use crate::{
-    app::{Parts, Resources},
+    app::Resources,
     code::{Code, GuestPre},
+    compile::Urgency,
     dyno::{DynoSpec, DynoState, environment},
+    parts::{Parts, Tenant},
     table::Table,
 };
 
@@ -23,18 +25,23 @@ pub(crate) async fn run(
     if resources.host.stopping.is_cancelled() {
         return Err(OneOffError::Stopping);
     }
-    let (app, release) = match &job.release {
-        Release::Current(app) => {
-            let release = table.get(*app).and_then(|app| app.spec.release.clone());
-            (*app, release)
-        }
-        Release::Of(spec) => (spec.id, spec.release.clone()),
+    let app = match &job.release {
+        Release::Current(app) => *app,
+        Release::Of(spec) => spec.id,
+    };
+    let current = table.get(app);
+    let release = match &job.release {
+        Release::Current(_) => current.as_ref().and_then(|app| app.spec.release.clone()),
+        Release::Of(spec) => spec.release.clone(),
     };
     let release = release.ok_or(OneOffError::NoRelease)?;
-    let parts = Parts::get(resources, release.slug).await?;
-    let found = find(resources, &parts, &job.command).await?;
-    let spec = spec(&parts, app, &release, &job, &found);
     let host = Arc::clone(&resources.host);
+    let metrics = current.map_or_else(|| host.metrics.app(), |app| Arc::clone(&app.metrics));
+    let egress = host.network.egress(&release.egress)?;
+    let parts = Parts::get(resources, release.slug, Urgency::Now).await?;
+    let found = find(resources, &parts, &job.command).await?;
+    let tenant = Tenant { app, metrics, release: &release, egress };
+    let spec = spec(&parts, &tenant, &job, &found);
     let asked = host.stopping.child_token();
     let status = spec.status(0, wpaas_slug::feed::DynoState::Starting, jiff::Timestamp::now());
     let limit = host.limits.one_offs_per_app;
@@ -71,7 +78,7 @@ async fn find(
     let code = match (file.and_then(|(name, _)| parts.guests.get(name)), &parts.stack) {
         (Some(guest), _) => Arc::clone(&guest.code),
         (None, Some((_, component))) if !first.is_empty() => {
-            resources.codes.get(*component).await?
+            resources.codes.get(*component, Urgency::Now).await?
         }
         _ => {
             let known: Vec<&str> = config.processes.keys().map(String::as_str).collect();
@@ -85,27 +92,13 @@ async fn find(
     }
 }
 
-fn spec(
-    parts: &Parts,
-    app: uuid::Uuid,
-    release: &ReleaseSpec,
-    job: &OneOff,
-    found: &Found,
-) -> DynoSpec {
-    let mut env = environment(&release.config);
-    env.retain(|(name, _)| !job.env.iter().any(|(other, _)| other == name));
-    env.extend(environment(job.env.iter().map(|(name, value)| (name, value))));
-    DynoSpec {
-        app,
-        process_type: job.kind.clone(),
-        command: job.command.join(" "),
-        release_id: release.id,
-        release_version: release.version,
-        env,
-        args: found.args.clone(),
-        boots_on_request: false,
-        isolation: wpaas_slug::Isolation::default(),
-        checkout: Arc::clone(&parts.checkout),
-        _code: Arc::clone(&found.code),
-    }
+fn spec(parts: &Parts, tenant: &Tenant<'_>, job: &OneOff, found: &Found) -> DynoSpec {
+    // The world of a command, whatever the component is in other process types.
+    let component = ComponentRef::Stack;
+    let process =
+        ProcessType::new(job.command.join(" "), component, World::Cli, found.args.clone());
+    let mut spec = parts.dyno_spec(tenant, (&job.kind, &process), &found.code, 0);
+    spec.env.retain(|(name, _)| !job.env.iter().any(|(other, _)| other == name));
+    spec.env.extend(environment(job.env.iter().map(|(name, value)| (name, value))));
+    spec
 }

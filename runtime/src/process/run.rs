@@ -12,6 +12,7 @@ use wpaas_slug::Limits;
 use crate::{
     dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
     lines::DynoLog,
+    metrics::Quota,
     stdio::{Input, Source},
     worker::{log_memory, log_trap},
 };
@@ -61,8 +62,9 @@ impl Process<'_> {
             Ok(Err(())) => Some(I32Exit(1).into()),
             Err(error) => Some(error),
         };
-        let memory = |error| {
+        let memory = |quota, error| {
             if instance.memory().refused() {
+                self.spec.metrics.memory(quota);
                 log_memory(log, &instance, error);
             }
         };
@@ -71,13 +73,13 @@ impl Process<'_> {
             Some(error) => match error.downcast_ref::<I32Exit>() {
                 Some(exit) => exit.0,
                 None => {
-                    memory("Error R15 (Memory quota vastly exceeded)");
+                    memory(Quota::R15, "Error R15 (Memory quota vastly exceeded)");
                     log_trap(log, error);
                     return TRAPPED;
                 }
             },
         };
-        memory("Error R14 (Memory quota exceeded)");
+        memory(Quota::R14, "Error R14 (Memory quota exceeded)");
         status
     }
 }
