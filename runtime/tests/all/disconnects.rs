@@ -127,8 +127,8 @@ async fn clients_that_leave_leave_nothing_behind() {
         .args(["--exact", "disconnects::alone", "--ignored", "--nocapture"])
         .output();
     let output = tokio::time::timeout(PATIENCE, output).await.expect("it takes too long").unwrap();
-    let [out, err] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
-    let text = format!("{out}{err}");
+    let lossy = String::from_utf8_lossy;
+    let text = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
