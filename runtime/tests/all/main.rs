@@ -17,6 +17,7 @@ mod compiler;
 mod connections;
 mod crashes;
 mod disconnects;
+mod drain;
 mod frames;
 mod framing;
 mod http;
