@@ -1,6 +1,37 @@
-#!/bin/sh
-# Builds wpaas and the benchmarks in release mode and runs one: bench/run.sh redeploy
-set -eu
-cd "$(dirname "$0")/.."
-cargo build --release --package wpaas --package wpaas-bench
-exec "${CARGO_TARGET_DIR:-target}/release/wpaas-bench" "$@"
+#!/usr/bin/env bash
+# Runs benchmarks in release mode and keeps their tables in bench/RESULTS.md:
+#   bench/run.sh NAME [OPTION]…   one of: redeploy host instantiate cold apps neighbours
+#   bench/run.sh all              all of them; fails at the end when any missed a target
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+name=${1:?"usage: bench/run.sh redeploy|host|instantiate|cold|apps|neighbours|all"}
+shift
+
+if [[ $name == all ]]; then
+  missed=()
+  for one in host instantiate cold apps neighbours redeploy; do
+    "${BASH_SOURCE[0]}" "$one" || missed+=("$one")
+  done
+  ((${#missed[@]} == 0)) || echo "Not met: ${missed[*]}" >&2
+  exit "${#missed[@]}"
+fi
+
+case $name in
+  host) bench/setup.sh wasmtime wrk ;;
+  cold) bench/setup.sh wasmtime ;;
+  neighbours) bench/setup.sh guests ;;
+esac
+
+cargo build --release --locked --package wpaas --package wpaas-bench
+# A copy, so that a build in another checkout with the same target directory changes nothing half-way.
+programs=$(mktemp -d)
+trap 'rm -rf "$programs"' EXIT
+cp "${CARGO_TARGET_DIR:-target}"/release/{wpaas,wpaas-bench,plain-hyper} "$programs"
+if [[ $name == instantiate ]]; then
+  WPAAS_BENCH_COMPONENT=$("$programs/wpaas-bench" component)
+  export WPAAS_BENCH_COMPONENT WPAAS_BENCH_MEMORY="$programs/memory" CRITERION_HOME="$programs/criterion"
+  cargo bench --locked --package wpaas-runtime --features bench --bench instantiate -- "$@"
+  set -- "$CRITERION_HOME" "$WPAAS_BENCH_MEMORY"
+fi
+"$programs/wpaas-bench" "$name" "$@"

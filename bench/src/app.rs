@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, ensure};
@@ -71,4 +71,24 @@ pub(crate) async fn answers(
         }
     };
     tokio::time::timeout(patience, asking).await.with_context(|| format!("no {text:?} from {url}"))
+}
+
+/// Installs its packages as its lockfile says.
+pub(crate) async fn npm_ci(app: &App) -> anyhow::Result<()> {
+    let mut npm = tokio::process::Command::new("npm");
+    npm.args(["ci", "--silent", "--prefer-offline", "--no-audit", "--no-fund"]);
+    let status = npm.current_dir(app.path()).stdout(Stdio::null()).status().await?;
+    ensure!(status.success(), "npm ci failed");
+    Ok(())
+}
+
+/// Starts native Node.js in it.
+pub(crate) fn node(
+    app: &App,
+    port: u16,
+    arguments: &[&str],
+) -> anyhow::Result<tokio::process::Child> {
+    let mut node = tokio::process::Command::new("node");
+    node.args(arguments).env("PORT", port.to_string()).current_dir(app.path());
+    Ok(node.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?)
 }

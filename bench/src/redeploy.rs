@@ -16,7 +16,8 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::{
-    app::{App, answers},
+    app::{App, answers, node, npm_ci},
+    process::free_port,
     report,
     wpaas::Running,
 };
@@ -230,22 +231,4 @@ async fn npm_and_node(client: &reqwest::Client, rounds: u32) -> anyhow::Result<V
         }
     }
     Ok(samples)
-}
-
-async fn npm_ci(app: &App) -> anyhow::Result<()> {
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--silent", "--prefer-offline", "--no-audit", "--no-fund"]);
-    let status = npm.current_dir(app.path()).stdout(Stdio::null()).status().await?;
-    ensure!(status.success(), "npm ci failed");
-    Ok(())
-}
-
-fn node(app: &App, port: u16, arguments: &[&str]) -> anyhow::Result<tokio::process::Child> {
-    let mut node = Command::new("node");
-    node.args(arguments).env("PORT", port.to_string()).current_dir(app.path());
-    Ok(node.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?)
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

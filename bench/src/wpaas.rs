@@ -1,8 +1,9 @@
 //! Runs the `wpaas` program that was built beside this one.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{path::PathBuf, process::Stdio, sync::Arc, time::Instant};
 
 use anyhow::{Context as _, bail};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
@@ -21,18 +22,31 @@ fn program() -> anyhow::Result<PathBuf> {
 pub(crate) struct Running {
     /// Lines it printed until then.
     said: Vec<String>,
-    home: tempfile::TempDir,
-    _child: Child,
+    home: Arc<TempDir>,
+    child: Child,
+    /// When the process was started.
+    pub(crate) started: Instant,
 }
 
 impl Running {
-    /// Starts `wpaas ARGUMENTS…` and waits for a line with `ready`.
+    /// Starts `wpaas ARGUMENTS…` with throw-away data and waits for a line with `ready`.
     pub(crate) async fn start(arguments: &[&str], ready: &str) -> anyhow::Result<Self> {
-        let home = tempfile::tempdir()?;
+        Self::start_in(Arc::new(tempfile::tempdir()?), &[], arguments, ready).await
+    }
+
+    /// The same with the data that an earlier process left in `home`, and with variables.
+    pub(crate) async fn start_in(
+        home: Arc<TempDir>,
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+        ready: &str,
+    ) -> anyhow::Result<Self> {
+        let started = Instant::now();
         let mut child = Command::new(program()?)
             .args(arguments)
             .env("WPAAS_CONFIG_DIR", home.path().join("config"))
             .env("WPAAS_DATA", home.path().join("data"))
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -45,10 +59,20 @@ impl Running {
             if done {
                 // Read on, or it stalls once the pipe is full.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self { said, home, _child: child });
+                return Ok(Self { said, home, child, started });
             }
         }
         bail!("wpaas {arguments:?} ended: {said:#?}")
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("wpaas has ended")
+    }
+
+    /// Kills it, as a crash of the machine would.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// The word that follows `prefix` in what it printed.

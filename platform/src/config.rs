@@ -1,7 +1,7 @@
 //! Config vars. A release names its set by digest; the set itself is stored once under that digest, and its
 //! digest is checked whenever it is read, so that a changed value is never served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use wpaas_slug::{Digest, Limits};
 use crate::{
     Error, Inner,
     auth::User,
+    db,
     locks::AppLock,
     names,
     releases::{self, Draft, Slug},
@@ -40,14 +41,37 @@ pub(crate) async fn put(db: &mut AnyConnection, app: Uuid, vars: &Vars) -> Resul
 
 /// Reads a set and verifies it.
 pub(crate) async fn get(db: &mut AnyConnection, app: Uuid, digest: Digest) -> Result<Vars, Error> {
-    let row: Option<(String,)> =
-        sqlx::query_as("SELECT vars FROM config_sets WHERE app_id = $1 AND digest = $2")
-            .bind(app.to_string())
-            .bind(digest.to_string())
-            .fetch_optional(db)
-            .await?;
+    let mut stored = stored(db, &[(app, digest)]).await?;
+    verified(digest, stored.remove(&app))
+}
+
+/// The text of one set for each of many apps, as it is stored.
+pub(crate) async fn stored(
+    db: &mut AnyConnection,
+    wanted: &[(Uuid, Digest)],
+) -> Result<HashMap<Uuid, String>, Error> {
+    let mut found = HashMap::new();
+    for wanted in wanted.chunks(db::BATCH) {
+        // The columns of VALUES have these names in SQLite as in PostgreSQL.
+        let sql = format!(
+            "SELECT config_sets.app_id, config_sets.vars FROM (VALUES {}) AS wanted \
+             JOIN config_sets ON config_sets.app_id = wanted.column1 \
+             AND config_sets.digest = wanted.column2",
+            db::places(wanted.len(), 2)
+        );
+        let values = wanted.iter().flat_map(|(app, digest)| [app.to_string(), digest.to_string()]);
+        let rows: Vec<(String, String)> = db::fetch_all(db, sql, values).await?;
+        for (app, vars) in rows {
+            found.insert(db::id(&app)?, vars);
+        }
+    }
+    Ok(found)
+}
+
+/// The set, if its text is what its digest says.
+pub(crate) fn verified(digest: Digest, text: Option<String>) -> Result<Vars, Error> {
     let broken = |why: &str| Error::Corrupt(format!("config vars {}: {why}", digest.short()));
-    let (text,) = row.ok_or_else(|| broken("missing"))?;
+    let text = text.ok_or_else(|| broken("missing"))?;
     if Digest::of(text.as_bytes()) != digest {
         return Err(broken("changed outside of wpaas"));
     }

@@ -1,5 +1,7 @@
 //! Custom domains.
 
+use std::collections::HashMap;
+
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
@@ -31,6 +33,26 @@ pub(crate) async fn list(db: &mut AnyConnection, app: Uuid) -> Result<Vec<Domain
     .fetch_all(db)
     .await?;
     Ok(domains)
+}
+
+/// The hostnames of many apps, oldest first.
+pub(crate) async fn hostnames(
+    db: &mut AnyConnection,
+    apps: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<String>>, Error> {
+    let mut found: HashMap<Uuid, Vec<String>> = HashMap::new();
+    for apps in apps.chunks(db::BATCH) {
+        let sql = format!(
+            "SELECT app_id, hostname FROM domains WHERE app_id IN {} ORDER BY id",
+            db::places(1, apps.len())
+        );
+        let rows: Vec<(String, String)> =
+            db::fetch_all(db, sql, apps.iter().map(Uuid::to_string)).await?;
+        for (app, hostname) in rows {
+            found.entry(db::id(&app)?).or_default().push(hostname);
+        }
+    }
+    Ok(found)
 }
 
 impl Inner {

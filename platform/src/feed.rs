@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sqlx::AnyConnection;
+use uuid::Uuid;
 use wpaas_slug::{
     Digest,
     feed::{AppSpec, Change, ReleaseSpec, Snapshot},
@@ -11,37 +12,78 @@ use wpaas_slug::{
 use crate::{
     Error, Inner,
     apps::{self, App},
-    config, db, domains, formation, releases, stacks,
+    config, db, domains, formation,
+    releases::{self, Release},
+    slugs::SlugRow,
+    stacks,
 };
 
 /// What a node must know of an app, without its release and formation.
 pub(crate) async fn bare_spec(db: &mut AnyConnection, app: &App) -> Result<AppSpec, Error> {
-    let domains = domains::list(db, app.id).await?;
-    Ok(AppSpec {
+    let domains = domains::hostnames(db, &[app.id]).await?.remove(&app.id);
+    Ok(bare(app, domains.unwrap_or_default()))
+}
+
+fn bare(app: &App, domains: Vec<String>) -> AppSpec {
+    AppSpec {
         id: app.id,
         name: app.name.clone(),
-        domains: domains.into_iter().map(|domain| domain.hostname).collect(),
+        domains,
         maintenance: app.maintenance,
         release: None,
         formation: BTreeMap::new(),
-    })
+    }
 }
 
 /// What a node must know of an app. An app has no release for a node until it has a slug.
 pub(crate) async fn spec(db: &mut AnyConnection, app: &App) -> Result<AppSpec, Error> {
-    let mut spec = bare_spec(db, app).await?;
-    let (release, slug) = releases::current_with_slug(db, app).await?;
-    if let (Some(named), Some(slug)) = (&release.event.slug, slug) {
-        spec.formation = formation::effective(db, app.id, &slug).await?;
-        spec.release = Some(ReleaseSpec {
-            id: release.id,
-            version: release.version,
-            slug: named.digest,
-            config: config::get(db, app.id, release.event.config).await?,
-            egress: vec![],
-        });
+    match specs(db, std::slice::from_ref(app)).await?.pop() {
+        Some((spec, None)) => Ok(spec),
+        Some((_, Some(error))) => Err(error),
+        None => Err(Error::NotFound("app")),
     }
-    Ok(spec)
+}
+
+/// The same for many apps, in their order. With an error when the app's release cannot be read; the spec is
+/// then without it.
+async fn specs(
+    db: &mut AnyConnection,
+    apps: &[App],
+) -> Result<Vec<(AppSpec, Option<Error>)>, Error> {
+    let ids: Vec<Uuid> = apps.iter().map(|app| app.id).collect();
+    let mut domains = domains::hostnames(db, &ids).await?;
+    let mut currents = releases::currents_with_slugs(db, &ids).await?;
+    let mut scaled = formation::scaled_of(db, &ids).await?;
+    let config = |(release, slug): &(Release, Option<SlugRow>)| {
+        slug.as_ref().map(|_| (release.app, release.event.config))
+    };
+    let wanted: Vec<(Uuid, Digest)> =
+        currents.values().filter_map(|current| config(current.as_ref().ok()?)).collect();
+    let mut configs = config::stored(db, &wanted).await?;
+    let mut whole = |app: &App| {
+        let mut spec = bare(app, domains.remove(&app.id).unwrap_or_default());
+        let current = currents.remove(&app.id).unwrap_or(Err(Error::NotFound("release")));
+        let released = current.and_then(|(release, slug)| {
+            let (Some(named), Some(slug)) = (&release.event.slug, slug) else { return Ok(None) };
+            let vars = config::verified(release.event.config, configs.remove(&app.id))?;
+            let formation =
+                formation::effective_with(&scaled.remove(&app.id).unwrap_or_default(), &slug);
+            let (id, version) = (release.id, release.version);
+            let release =
+                ReleaseSpec { id, version, slug: named.digest, config: vars, egress: vec![] };
+            Ok(Some((release, formation)))
+        });
+        match released {
+            Ok(Some((release, formation))) => {
+                spec.release = Some(release);
+                spec.formation = formation;
+                (spec, None)
+            }
+            Ok(None) => (spec, None),
+            Err(error) => (spec, Some(error)),
+        }
+    };
+    Ok(apps.iter().map(&mut whole).collect())
 }
 
 /// Counts a change. Part of the change's own transaction.
@@ -56,21 +98,19 @@ pub(crate) async fn snapshot(db: &mut AnyConnection) -> Result<Snapshot, Error> 
         sqlx::query_as("SELECT revision FROM feed WHERE id = 1").fetch_one(&mut *db).await?;
     let stacks: BTreeMap<String, Digest> =
         stacks::list(db).await?.into_iter().map(|stack| (stack.name, stack.component)).collect();
-    let mut specs = Vec::new();
-    for app in apps::all(db).await? {
-        let spec = match spec(db, &app).await {
-            Ok(spec) => spec,
+    let mut all = Vec::new();
+    // A few statements for every so many apps, and in memory never more than those beside the result.
+    for apps in apps::all(db).await?.chunks(db::BATCH) {
+        for (spec, error) in specs(db, apps).await? {
             // One app's damaged row must not keep all others from being served; its own release is not to
             // be trusted.
-            Err(error @ (Error::Corrupt(_) | Error::NotFound(_))) => {
-                tracing::error!(app = app.name, %error, "the app is not served");
-                bare_spec(db, &app).await?
+            if let Some(error) = error {
+                tracing::error!(app = spec.name, %error, "the app is not served");
             }
-            Err(error) => return Err(error),
-        };
-        specs.push(Arc::new(spec));
+            all.push(Arc::new(spec));
+        }
     }
-    Ok(Snapshot { revision: db::unsigned(revision), stacks, apps: specs })
+    Ok(Snapshot { revision: db::unsigned(revision), stacks, apps: all })
 }
 
 impl Inner {

@@ -3,7 +3,7 @@
 //! Only process types that somebody scaled have a row; the others have their default, so that a new process
 //! type needs no writing. Web starts as 0..20 (scaled to zero until a request comes), anything else as 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -109,18 +109,33 @@ pub(crate) fn show(scale: Scale) -> String {
     }
 }
 
-async fn scaled(
+/// By process type: the scale that somebody gave it, and when.
+pub(crate) type Scaled = BTreeMap<String, (Scale, String)>;
+
+async fn scaled(db: &mut AnyConnection, app: Uuid) -> Result<Scaled, Error> {
+    Ok(scaled_of(db, &[app]).await?.remove(&app).unwrap_or_default())
+}
+
+/// The process types of many apps that somebody scaled.
+pub(crate) async fn scaled_of(
     db: &mut AnyConnection,
-    app: Uuid,
-) -> Result<BTreeMap<String, (Scale, String)>, Error> {
-    let rows: Vec<(String, i64, i64, String)> =
-        sqlx::query_as("SELECT type, min, max, updated_at FROM formation WHERE app_id = $1")
-            .bind(app.to_string())
-            .fetch_all(db)
-            .await?;
+    apps: &[Uuid],
+) -> Result<HashMap<Uuid, Scaled>, Error> {
     let count = |n: i64| u32::try_from(n).unwrap_or(0);
-    let scale = |min, max| Scale { min: count(min), max: count(max) };
-    Ok(rows.into_iter().map(|(name, min, max, at)| (name, (scale(min, max), at))).collect())
+    let mut found: HashMap<Uuid, Scaled> = HashMap::new();
+    for apps in apps.chunks(db::BATCH) {
+        let sql = format!(
+            "SELECT app_id, type, min, max, updated_at FROM formation WHERE app_id IN {}",
+            db::places(1, apps.len())
+        );
+        let rows: Vec<(String, String, i64, i64, String)> =
+            db::fetch_all(db, sql, apps.iter().map(Uuid::to_string)).await?;
+        for (app, name, min, max, at) in rows {
+            let scale = Scale { min: count(min), max: count(max) };
+            found.entry(db::id(&app)?).or_default().insert(name, (scale, at));
+        }
+    }
+    Ok(found)
 }
 
 /// The scale of every process type of `slug`.
@@ -129,10 +144,14 @@ pub(crate) async fn effective(
     app: Uuid,
     slug: &SlugRow,
 ) -> Result<BTreeMap<String, Scale>, Error> {
-    let scaled = scaled(db, app).await?;
+    Ok(effective_with(&scaled(db, app).await?, slug))
+}
+
+/// The same with what somebody scaled.
+pub(crate) fn effective_with(scaled: &Scaled, slug: &SlugRow) -> BTreeMap<String, Scale> {
     let scale =
         |name: &String| scaled.get(name).map_or_else(|| default_scale(name), |(scale, _)| *scale);
-    Ok(slug.process_types.keys().map(|name| (name.clone(), scale(name))).collect())
+    slug.process_types.keys().map(|name| (name.clone(), scale(name))).collect()
 }
 
 /// The formation of an app; empty before its first deploy.

@@ -1,6 +1,6 @@
 //! Releases: slug and config vars bound together, numbered, as entries of the ledger.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -66,13 +66,28 @@ pub(crate) fn event(slug: Option<SlugRef>, config: Digest, description: &str) ->
 
 /// The app's current release: the one with the highest version.
 pub(crate) async fn current(db: &mut AnyConnection, app: Uuid) -> Result<Release, Error> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM ledger WHERE app_id = $1 AND version IS NOT NULL \
-         ORDER BY version DESC LIMIT 1"
-    );
-    let entry: Option<Entry> =
-        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(app.to_string()).fetch_optional(db).await?;
-    entry.ok_or(Error::NotFound("release"))?.try_into()
+    currents(db, &[app]).await?.remove(&app).unwrap_or(Err(Error::NotFound("release")))
+}
+
+/// Something of each of many apps, or why that one cannot be read.
+type ByApp<T> = HashMap<Uuid, Result<T, Error>>;
+
+/// The current releases of many apps.
+async fn currents(db: &mut AnyConnection, apps: &[Uuid]) -> Result<ByApp<Release>, Error> {
+    let mut found = HashMap::new();
+    for apps in apps.chunks(db::BATCH) {
+        // A look-up in the index on app and version for each app, however many releases it has.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ledger WHERE app_id IN {} AND version = \
+             (SELECT MAX(newest.version) FROM ledger AS newest WHERE newest.app_id = ledger.app_id)",
+            db::places(1, apps.len())
+        );
+        let rows: Vec<Entry> = db::fetch_all(db, sql, apps.iter().map(Uuid::to_string)).await?;
+        for entry in rows {
+            found.insert(db::id(&entry.app_id)?, entry.try_into());
+        }
+    }
+    Ok(found)
 }
 
 /// The release with this version (`3`, `v3`) or id, or the `current` one.
@@ -270,10 +285,34 @@ pub(crate) async fn current_with_slug(
     db: &mut AnyConnection,
     app: &App,
 ) -> Result<(Release, Option<SlugRow>), Error> {
-    let release = current(db, app.id).await?;
-    let slug = match &release.event.slug {
-        Some(slug) => Some(slugs::find(db, app.id, &slug.id.to_string()).await?),
-        None => None,
+    let mut found = currents_with_slugs(db, &[app.id]).await?;
+    found.remove(&app.id).unwrap_or(Err(Error::NotFound("release")))
+}
+
+/// The same for many apps. One whose rows are damaged has an error instead.
+pub(crate) async fn currents_with_slugs(
+    db: &mut AnyConnection,
+    apps: &[Uuid],
+) -> Result<ByApp<(Release, Option<SlugRow>)>, Error> {
+    let releases = currents(db, apps).await?;
+    let named =
+        |release: &Result<Release, Error>| Some(release.as_ref().ok()?.event.slug.as_ref()?.id);
+    let slugs: Vec<Uuid> = releases.values().filter_map(named).collect();
+    let mut slugs = slugs::by_ids(db, &slugs).await?;
+    let mut with_slug = |app: Uuid, release: Release| {
+        let slug = match &release.event.slug {
+            None => None,
+            // Every app has slugs of its own, so nobody else takes this one.
+            Some(slug) => match slugs.remove(&slug.id) {
+                Some(Ok(slug)) if slug.app == app => Some(slug),
+                Some(Err(error)) => return Err(error),
+                _ => return Err(Error::NotFound("slug")),
+            },
+        };
+        Ok((release, slug))
     };
-    Ok((release, slug))
+    Ok(releases
+        .into_iter()
+        .map(|(app, release)| (app, release.and_then(|release| with_slug(app, release))))
+        .collect())
 }

@@ -1,6 +1,6 @@
 //! Slugs as the API knows them: an id for a manifest in the store, with what lists need of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -91,29 +91,54 @@ pub(crate) async fn insert(db: &mut AnyConnection, slug: &SlugRow) -> Result<(),
 
 /// The app's slug with this id.
 pub(crate) async fn find(db: &mut AnyConnection, app: Uuid, id: &str) -> Result<SlugRow, Error> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, app_id, digest, process_types, buildpack, stack, size, commit_id, commit_description, \
-         created_at FROM slugs WHERE app_id = $1 AND id = $2",
-    )
-    .bind(app.to_string())
-    .bind(id.to_owned())
-    .fetch_optional(db)
-    .await?;
-    let row = row.ok_or(Error::NotFound("slug"))?;
-    let broken = |error: String| Error::Corrupt(format!("slug {id}: {error}"));
-    Ok(SlugRow {
-        id: db::id(&row.id)?,
-        app: db::id(&row.app_id)?,
-        digest: row.digest.parse().map_err(|_| broken("its digest is none".into()))?,
-        process_types: serde_json::from_str(&row.process_types)
-            .map_err(|error| broken(error.to_string()))?,
-        buildpack: row.buildpack,
-        stack: row.stack,
-        size: db::unsigned(row.size),
-        commit: row.commit_id,
-        commit_description: row.commit_description,
-        created_at: row.created_at,
-    })
+    let row = rows(db, &[id.to_owned()]).await?.pop();
+    // Another app's slug is as absent as one that was never made.
+    let row = row.filter(|row| row.app_id == app.to_string());
+    row.ok_or(Error::NotFound("slug"))?.try_into()
+}
+
+/// Many slugs by id.
+pub(crate) async fn by_ids(
+    db: &mut AnyConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Result<SlugRow, Error>>, Error> {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    let rows = rows(db, &ids).await?;
+    rows.into_iter().map(|row| Ok((db::id(&row.id)?, row.try_into()))).collect()
+}
+
+async fn rows(db: &mut AnyConnection, ids: &[String]) -> Result<Vec<Row>, Error> {
+    let mut found = Vec::new();
+    for ids in ids.chunks(db::BATCH) {
+        let sql = format!(
+            "SELECT id, app_id, digest, process_types, buildpack, stack, size, commit_id, \
+             commit_description, created_at FROM slugs WHERE id IN {}",
+            db::places(1, ids.len())
+        );
+        found.extend(db::fetch_all::<Row>(db, sql, ids.iter().cloned()).await?);
+    }
+    Ok(found)
+}
+
+impl TryFrom<Row> for SlugRow {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let broken = |error: String| Error::Corrupt(format!("slug {}: {error}", row.id));
+        Ok(Self {
+            id: db::id(&row.id)?,
+            app: db::id(&row.app_id)?,
+            digest: row.digest.parse().map_err(|_| broken("its digest is none".into()))?,
+            process_types: serde_json::from_str(&row.process_types)
+                .map_err(|error| broken(error.to_string()))?,
+            buildpack: row.buildpack,
+            stack: row.stack,
+            size: db::unsigned(row.size),
+            commit: row.commit_id,
+            commit_description: row.commit_description,
+            created_at: row.created_at,
+        })
+    }
 }
 
 impl Inner {

@@ -80,6 +80,10 @@ impl Body for RequestBody {
 }
 
 /// What clients get.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every body is an app's, and a box would be an allocation for each request"
+)]
 pub(crate) enum RouterBody {
     /// The app's response.
     App(ResponseBody),

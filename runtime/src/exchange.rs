@@ -37,6 +37,17 @@ pub(crate) enum Start {
     Cold,
 }
 
+impl Start {
+    /// As in the router's log line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Fresh => "fresh",
+            Self::Cold => "cold",
+        }
+    }
+}
+
 /// What the guest said instead of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum GuestError {

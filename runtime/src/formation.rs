@@ -1,9 +1,13 @@
 //! The dynos of one process type of one release.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http::Request;
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wpaas_slug::{
@@ -12,12 +16,13 @@ use wpaas_slug::{
 };
 
 use crate::{
+    active::Tended,
     attend::Guest,
     body::{IncomingBody, RequestBody},
     dyno::{DynoSpec, Host, Instance, StartError},
     exchange::{Exchange, Start},
     lines::DynoLog,
-    pool::{Lease, Pool, Refused},
+    pool::{Lease, Pool, Refused, Usage},
     worker,
 };
 
@@ -36,6 +41,7 @@ pub(crate) struct Formation {
     release_id: Uuid,
     release_version: u64,
     created: Timestamp,
+    listed: AtomicBool,
 }
 
 /// A request that a dyno works on.
@@ -76,8 +82,8 @@ impl Formation {
             release_id: release.0,
             release_version: release.1,
             created: Timestamp::now(),
+            listed: AtomicBool::new(false),
         });
-        formation.host.register(&formation);
         formation.keep_minimum();
         formation
     }
@@ -114,10 +120,11 @@ impl Formation {
 
     /// Starts the instance of slot `number`.
     pub(crate) async fn start(
-        &self,
+        self: &Arc<Self>,
         number: u32,
         exchange: Option<Arc<Exchange>>,
     ) -> Result<Instance, StartError> {
+        self.host.active.list(self);
         let permit = self.host.place().await;
         let log = self.log(number);
         Instance::start(&self.host, &self.spec, log, &self.dyno(number), permit, exchange).await
@@ -170,11 +177,6 @@ impl Formation {
         self.keep_minimum();
     }
 
-    /// Ends one idle dyno to make room for another app's. `false` when there is none.
-    pub(crate) fn evict(&self) -> bool {
-        self.pool.evict()
-    }
-
     /// Ends dynos: idle ones now, busy ones after their request.
     pub(crate) fn restart(self: &Arc<Self>, number: Option<u32>) {
         self.pool.restart(number);
@@ -189,6 +191,11 @@ impl Formation {
             tokio::time::sleep(drain).await;
             stopped.cancel();
         });
+    }
+
+    /// How many dynos work and wait, and how many requests wait.
+    pub(crate) fn usage(&self) -> Usage {
+        self.pool.usage()
     }
 
     /// The dynos as `ps` shows them.
@@ -207,5 +214,23 @@ impl Formation {
             return vec![status((1, DynoState::Idle, self.created))];
         }
         dynos
+    }
+}
+
+impl Tended for Formation {
+    fn listed(&self) -> &AtomicBool {
+        &self.listed
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.pool.is_quiet()
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.pool.idle_since()
+    }
+
+    fn evict(&self) -> bool {
+        self.pool.evict()
     }
 }

@@ -40,6 +40,25 @@ pub(crate) enum HCode {
 }
 
 impl HCode {
+    /// Every code, in the order of the numbers that they are counted by. Its length is that of the last
+    /// one's number plus one, so a code that is missing here does not compile.
+    pub(crate) const ALL: [Self; Self::H99 as usize + 1] = [
+        Self::H10,
+        Self::H11,
+        Self::H12,
+        Self::H13,
+        Self::H14,
+        Self::H15,
+        Self::H17,
+        Self::H18,
+        Self::H20,
+        Self::H27,
+        Self::H28,
+        Self::H80,
+        Self::H81,
+        Self::H99,
+    ];
+
     /// `H12`
     pub(crate) fn code(self) -> &'static str {
         self.texts().0

@@ -12,8 +12,12 @@
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
+mod active;
 mod app;
 mod attend;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench_support;
 mod blobs;
 mod body;
 mod checkout;
@@ -27,13 +31,19 @@ mod exchange;
 mod formation;
 mod forward;
 mod framing;
+mod fs;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hcode;
 mod keyed;
 mod lines;
 mod memory;
+mod metrics;
+mod net;
 mod node;
-mod outgoing;
 mod pool;
+mod prepare;
 mod protocol;
 mod request_log;
 mod router;
@@ -41,10 +51,16 @@ mod server;
 mod table;
 mod tls;
 mod tmp;
+mod trace;
 mod wire;
 mod worker;
 
-pub use compile::{Compiler, compile_main};
+pub use compile::Compiler;
+#[cfg(feature = "compiler")]
+pub use compile::compile_main;
 pub use error::Error;
+pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
+pub use prepare::Prepared;
 pub use tls::{Tls, TlsError};
+pub use trace::{Span, SpanSink};

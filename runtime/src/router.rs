@@ -20,10 +20,12 @@ use crate::{
     forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
+    metrics::Metrics,
     node::Gate,
     pool::{Lease, Refused},
     request_log::RequestLog,
     table::Table,
+    trace::Trace,
 };
 
 /// Finds the way of each request.
@@ -34,6 +36,10 @@ pub(crate) struct Router {
 }
 
 impl Router {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.resources.host.metrics
+    }
+
     /// Answers one request. Dropping the future is the client going away.
     pub(crate) async fn handle<B>(
         &self,
@@ -46,18 +52,25 @@ impl Router {
         let (mut parts, body) = request.into_parts();
         let host = match forward::check(&parts) {
             Ok(host) => host,
-            Err(refused) => return page(hcode::refused(&refused, parts.version)),
+            Err(refused) => {
+                self.metrics().unrouted();
+                return page(hcode::refused(&refused, parts.version));
+            }
         };
         if let Some(gate) = &self.gate
             && let Err(text) = gate.ready().await
         {
             return page(hcode::not_ready(&text));
         }
-        let Some(app) = self.table.route(&host) else { return page(hcode::no_such_app()) };
+        let Some(app) = self.table.route(&host) else {
+            self.metrics().unrouted();
+            return page(hcode::no_such_app());
+        };
         let info = forward::request(&mut parts, host, client);
         let host = &self.resources.host;
-        let line_bytes = Limits::size(host.limits.log_line_bytes);
-        let log = RequestLog::new(Arc::clone(&host.sink), app.spec.id, info, line_bytes);
+        let trace = host.spans.as_ref();
+        let trace = trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
+        let log = RequestLog::new(host, &app, info, trace);
         let request = Request::from_parts(parts, IncomingBody::new(body));
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
@@ -94,6 +107,7 @@ impl Router {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
+        log.answered();
         Ok(deliver(response, exchange, log, bodiless))
     }
 

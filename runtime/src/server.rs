@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wpaas_slug::Limits;
 
-use crate::{connection, protocol, router::Router, tls::Tls};
+use crate::{connection, metrics::Hit, protocol, router::Router, tls::Tls};
 
 /// Rest after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -83,6 +83,9 @@ pub(crate) async fn serve(
 async fn accept(listening: &Arc<Listening>, listener: &TcpListener, connections: &TaskTracker) {
     loop {
         // At the limit new connections wait in the listener's backlog.
+        if listening.doors.connections.available_permits() == 0 {
+            listening.router.metrics().hit(Hit::Connections);
+        }
         let Ok(place) = Arc::clone(&listening.doors.connections).acquire_owned().await else {
             // The semaphore is never closed.
             return;
@@ -90,9 +93,10 @@ async fn accept(listening: &Arc<Listening>, listener: &TcpListener, connections:
         match listener.accept().await {
             Ok((stream, client)) => {
                 let listening = Arc::clone(listening);
+                let open = listening.router.metrics().connection();
                 connections.spawn(async move {
                     connection::run(listening, stream, client).await;
-                    drop(place);
+                    drop((place, open));
                 });
             }
             Err(error) => {

@@ -8,6 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::AnyConnection;
+use uuid::Uuid;
 
 use super::{
     account,
@@ -25,16 +26,26 @@ use crate::{
 const KEYS: &[Key] = &[Key::text("name", "apps.name"), Key::text("id", "apps.id")];
 
 async fn shown(inner: &Inner, db: &mut AnyConnection, app: &App) -> Result<Value, Error> {
-    let current = match releases::current_with_slug(db, app).await {
-        Ok(current) => Some(current),
+    let mut objects = shown_all(inner, db, std::slice::from_ref(app)).await?;
+    objects.pop().ok_or(Error::NotFound("app"))
+}
+
+async fn shown_all(
+    inner: &Inner,
+    db: &mut AnyConnection,
+    apps: &[App],
+) -> Result<Vec<Value>, Error> {
+    let ids: Vec<Uuid> = apps.iter().map(|app| app.id).collect();
+    let mut currents = releases::currents_with_slugs(db, &ids).await?;
+    let shown = |app: &App| {
+        let current = currents.remove(&app.id).unwrap_or(Err(Error::NotFound("release")));
         // A damaged app can still be seen and deleted, and does not hide the others.
-        Err(error @ (Error::Corrupt(_) | Error::NotFound(_))) => {
+        let current = current.inspect_err(|error| {
             tracing::error!(app = app.name, %error, "the app's release cannot be read");
-            None
-        }
-        Err(error) => return Err(error),
+        });
+        serialise::app(inner, app, current.ok().as_ref())
     };
-    Ok(serialise::app(inner, app, current.as_ref()))
+    Ok(apps.iter().map(shown).collect())
 }
 
 pub(super) async fn list(
@@ -47,11 +58,7 @@ pub(super) async fn list(
     let owner = user.id.to_string();
     let rows: Listed<apps::Row> = page::select(&mut db, base, owner, KEYS, &page).await?;
     let listed = rows.try_map(App::try_from)?;
-    let mut objects = Vec::with_capacity(listed.items.len());
-    for app in &listed.items {
-        objects.push(shown(&ctx, &mut db, app).await?);
-    }
-    let mut objects = objects.into_iter();
+    let mut objects = shown_all(&ctx, &mut db, &listed.items).await?.into_iter();
     Ok(reply_list(&listed, &page, |_| objects.next().unwrap_or_default()))
 }
 

@@ -2,7 +2,6 @@ use futures::FutureExt;
 use http_body_util::{BodyExt, StreamBody};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 use wpaas_slug::{
     Limits,
     log::{LogLine, LogSink},
@@ -40,7 +39,7 @@ fn fixture(announced: Option<u64>) -> Fixture {
         fwd: http::HeaderValue::from_static("f"),
         protocol: "http",
     };
-    let request_log = RequestLog::new(log.clone(), Uuid::nil(), info, 10_000);
+    let request_log = RequestLog::of(log.clone(), info, 10_000);
     let exchange = Arc::new(Exchange::new(&Limits::default()));
     let (guest, mut parts) = mpsc::unbounded_channel();
     let stream = futures::stream::poll_fn(move |cx| parts.poll_recv(cx));

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/setup/lib.sh
+
+# The release that the runtime embeds.
+wasmtime_version=48.0.8
+bench_cache="${XDG_CACHE_HOME:-$HOME/.cache}/wpaas-bench"
+
+install_wasmtime() {
+  mkdir -p "$bench_cache"
+  # One installation at a time; a second caller finds it done.
+  exec 9>"$bench_cache/lock"
+  flock 9
+  local found
+  found=$("$bench_cache/bin/wasmtime" --version 2>/dev/null || true)
+  if [[ $found != "wasmtime $wasmtime_version"* ]]; then
+    say "Installing wasmtime-cli $wasmtime_version"
+    cargo install wasmtime-cli --version "$wasmtime_version" --locked --force \
+      --root "$bench_cache" --target-dir "$bench_cache/target"
+  fi
+  flock -u 9
+}
+
+install_wrk() {
+  command -v wrk >/dev/null && return
+  if ((EUID == 0)) && command -v apt-get >/dev/null; then
+    say "Installing wrk"
+    apt-get update -q >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends wrk >&2
+  else
+    echo "This benchmark needs wrk. On Debian: sudo apt-get install wrk" >&2
+    exit 1
+  fi
+}
+
+for what in "$@"; do
+  case $what in
+    wasmtime) install_wasmtime ;;
+    wrk) install_wrk ;;
+    guests) tests/setup/guests.sh ;;
+    *)
+      echo "setup.sh knows wasmtime, wrk and guests, not $what" >&2
+      exit 1
+      ;;
+  esac
+done
