@@ -1,8 +1,9 @@
 //! What the router changes in requests and responses on their way (RFC 9110 section 7, and the headers that
 //! Heroku's router adds).
 
-use std::net::IpAddr;
+use std::{fmt::Write, net::IpAddr};
 
+use bytes::BytesMut;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
     request::Parts as RequestParts, uri::Authority,
@@ -129,24 +130,40 @@ pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) ->
     strip_hop_by_hop(headers);
     // HTTP/2 splits this field for its compression, and a dyno must not see that (RFC 9113, 8.2.3).
     join(headers, header::COOKIE, "; ");
-    let fwd = join(headers, FORWARDED_FOR, ", ");
-    let fwd = if fwd.is_empty() { client.ip.to_string() } else { format!("{fwd}, {}", client.ip) };
-    let request_id = headers
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| is_request_id(id))
-        .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    join(headers, FORWARDED_FOR, ", ");
     let (protocol, default_port) = if client.tls { ("https", "443") } else { ("http", "80") };
     let port = host.rsplit_once(':').map_or(default_port, |(_, port)| port);
     let port = if port.parse::<u16>().is_ok() { port } else { default_port };
-    let start = Timestamp::now().as_millisecond().to_string();
 
-    set(headers, FORWARDED_FOR, &fwd);
-    set(headers, FORWARDED_PROTO, protocol);
-    set(headers, FORWARDED_PORT, port);
-    set(headers, REQUEST_ID, &request_id);
-    set(headers, REQUEST_START, &start);
-    set(headers, header::HOST, &host);
+    let mut values = Values::new();
+    let known = headers.get(&FORWARDED_FOR).filter(|known| !known.is_empty());
+    let fwd = match known.and_then(|known| known.to_str().ok()) {
+        Some(known) => values.write(format_args!("{known}, {}", client.ip)),
+        None => values.write(format_args!("{}", client.ip)),
+    };
+    let known = headers.get(&REQUEST_ID);
+    let request_id = match known.filter(|id| id.to_str().is_ok_and(is_request_id)) {
+        Some(known) => known.clone(),
+        None => values.text(Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+    };
+    let start = Timestamp::now().as_millisecond();
+    let start = values.text(itoa::Buffer::new().format(start));
+    let port = if port == default_port {
+        HeaderValue::from_static(default_port)
+    } else {
+        values.text(port)
+    };
+    let host = match headers.get(header::HOST) {
+        Some(known) if known == host.as_str() => known.clone(),
+        _ => values.text(&host),
+    };
+
+    headers.insert(FORWARDED_FOR, fwd.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(protocol));
+    headers.insert(FORWARDED_PORT, port);
+    headers.insert(REQUEST_ID, request_id.clone());
+    headers.insert(REQUEST_START, start);
+    headers.insert(header::HOST, host.clone());
     headers.append(header::VIA, HeaderValue::from_static(VIA));
     // To a dyno there is one HTTP.
     parts.version = Version::HTTP_11;
@@ -157,15 +174,33 @@ pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) ->
     RequestInfo {
         method: parts.method.clone(),
         target: parts.uri.path_and_query().cloned(),
-        host: get(headers, header::HOST),
-        request_id: get(headers, REQUEST_ID),
-        fwd: get(headers, FORWARDED_FOR),
+        host,
+        request_id,
+        fwd,
         protocol,
     }
 }
 
-fn get(headers: &HeaderMap, name: HeaderName) -> HeaderValue {
-    headers.get(name).cloned().unwrap_or(HeaderValue::from_static(""))
+/// Values of headers, written one after another into one allocation.
+struct Values(BytesMut);
+
+impl Values {
+    fn new() -> Self {
+        Self(BytesMut::with_capacity(192))
+    }
+
+    fn text(&mut self, text: &str) -> HeaderValue {
+        self.write(format_args!("{text}"))
+    }
+
+    /// All that is written comes from headers or is made of digits and letters; anything else would give an
+    /// empty value.
+    fn write(&mut self, text: std::fmt::Arguments<'_>) -> HeaderValue {
+        let written = self.0.write_fmt(text);
+        let value = self.0.split().freeze();
+        let value = written.ok().and_then(|()| HeaderValue::from_maybe_shared(value).ok());
+        value.unwrap_or(HeaderValue::from_static(""))
+    }
 }
 
 /// Makes the headers that the client sees.
@@ -175,6 +210,10 @@ pub(crate) fn response(headers: &mut HeaderMap) {
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Looking at each name costs less than looking each field up.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -189,22 +228,17 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Joins the values of a field into one, and returns it. Values that are no text are dropped.
-fn join(headers: &mut HeaderMap, name: HeaderName, separator: &str) -> String {
-    let values: Vec<&str> =
-        headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
-    let (count, joined) = (values.len(), values.join(separator));
-    if count > 1 {
-        set(headers, name, &joined);
+/// Joins the values of a field into one. Values that are no text are dropped.
+fn join(headers: &mut HeaderMap, name: HeaderName, separator: &str) {
+    let mut values = headers.get_all(&name).iter();
+    if values.next().is_none() || values.next().is_none() {
+        return;
     }
-    joined
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => drop(headers.insert(name, value)),
-        // All values come from headers or are made of digits and letters.
-        Err(_) => drop(headers.remove(name)),
+    let values = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
+    let joined = values.collect::<Vec<_>>().join(separator);
+    // Text put together from values is a value.
+    if let Ok(joined) = HeaderValue::from_str(&joined) {
+        headers.insert(name, joined);
     }
 }
 
