@@ -6,7 +6,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderName, HeaderValue, Request, Uri, header};
 
-use crate::{code::files::Record, forward, lines::cut, table::normal};
+use crate::{
+    code::files::Record,
+    forward::{self, Client},
+    framing::Framing,
+    lines::cut,
+    net,
+    table::normal,
+};
 
 /// A request as it comes from outside: a line with its target, then its fields; what a client can make the
 /// router look up and pass on.
@@ -24,13 +31,14 @@ pub fn request(bytes: &[u8]) {
     }
     let Ok(request) = request.body(()) else { return };
     let (mut parts, ()) = request.into_parts();
-    let Ok(host) = forward::host(&parts) else { return };
+    let Ok(host) = forward::check(&parts) else { return };
     let name = normal(&host);
     assert_eq!(name, name.to_ascii_lowercase());
-    let info = forward::request(&mut parts, host.clone(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: bytes.len() % 2 == 0 };
+    let info = forward::request(&mut parts, host.clone(), client);
     assert_eq!(info.host, host);
     let hosts: Vec<_> = parts.headers.get_all(header::HOST).iter().collect();
-    assert_eq!(hosts, [&host], "the dyno sees the host that was routed to");
+    assert_eq!(hosts, [host.as_str()], "the dyno sees the host that was routed to");
     for name in ["connection", "transfer-encoding", "te", "upgrade", "keep-alive"] {
         assert!(!parts.headers.contains_key(name), "{name} is the connection's");
     }
@@ -38,6 +46,29 @@ pub fn request(bytes: &[u8]) {
         let count = parts.headers.get_all(name).iter().count();
         assert_eq!(count, 1, "{name} is said once, by the router");
     }
+}
+
+/// What a client sends on one connection. The first byte says into pieces of what size it comes, which must not
+/// change what is refused, and where.
+pub fn framing(bytes: &[u8]) {
+    let Some((size, bytes)) = bytes.split_first() else { return };
+    let mut whole = Framing::new();
+    let all = whole.follow(bytes).map_err(|refused| refused.at);
+    let (mut pieces, mut at) = (Framing::new(), 0);
+    for piece in bytes.chunks(usize::from(*size).max(1)) {
+        if let Err(refused) = pieces.follow(piece) {
+            assert_eq!(all, Err(at + refused.at), "in pieces it is refused at another place");
+            return;
+        }
+        at += piece.len();
+    }
+    assert_eq!(all, Ok(()), "in pieces it is not refused");
+    assert_eq!(whole.between_messages(), pieces.between_messages());
+}
+
+/// What a release's dynos may connect to.
+pub fn egress(text: &str) {
+    net::fuzzing::egress(text);
 }
 
 /// The first byte is the limit, the rest the log line.

@@ -13,6 +13,8 @@ mod conn;
 mod denials;
 mod dial;
 mod egress;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod hooks;
 mod host;
 mod http;
