@@ -172,7 +172,7 @@ mod tests {
             ("[processes.web]\nisolation = 1", 2, "string"),
             ("[processes.web]\nconcurrency = 0", 2, "nonzero"),
             ("[processes.web]\nconcurrency = -1", 2, "-1"),
-            ("[processes.web\n", 1, "table header"),
+            ("[processes.web\n", 1, "unclosed table"),
             ("\n[processes.worker]\nserve = \"cgi\"", 3, "serves no requests"),
             ("[processes.web]\nserve = \"cgi\"\nconcurrency = 2", 3, "one at a time"),
             ("[processes.web]\nconcurrency = 2\nisolation = \"request\"", 2, "one at a time"),

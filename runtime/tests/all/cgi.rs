@@ -201,11 +201,13 @@ async fn a_program_that_prints_for_ever_waits_for_its_client_and_ends_with_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_reads_nothing_is_h15() {
+async fn a_client_that_reads_nothing_is_left() {
     let (host, _) = cgi(|limits| limits.idle_ms = 300).await;
     let mut stream = TcpStream::connect(host.address).await.unwrap();
     stream.write_all(b"GET /flood HTTP/1.1\r\nhost: app.localhost\r\n\r\n").await.unwrap();
-    host.log.line("code=H15").await;
+    // Whoever notices first: the exchange that no byte went through, or the connection that it took none.
+    let line = host.log.line("code=H").await;
+    assert!(line.contains("code=H15") || line.contains("code=H27"), "{line}");
     assert_eq!(host.get("/count").await.ok(), "x");
 }
 
