@@ -20,15 +20,7 @@ impl App {
     /// Copies examples/node-express.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let example = checkout().join("examples/node-express/.");
-        let status = Command::new("cp").arg("-R").arg(example).arg(directory.path()).status()?;
-        ensure!(status.success(), "cp failed");
-        for built in ["node_modules", ".wpaas"] {
-            let path = directory.path().join(built);
-            if path.exists() {
-                std::fs::remove_dir_all(path)?;
-            }
-        }
+        copy_example("node-express", directory.path())?;
         let original = std::fs::read_to_string(directory.path().join("server.js"))?;
         ensure!(original.contains(GREETING), "the example does not say {GREETING:?}");
         Ok(Self { directory, original })
@@ -45,6 +37,20 @@ impl App {
         std::fs::write(self.path().join("server.js"), self.original.replace(GREETING, &text))?;
         Ok(text)
     }
+}
+
+/// Copies an example without what builds and deploys left in it.
+pub(crate) fn copy_example(name: &str, to: &Path) -> anyhow::Result<()> {
+    let example = checkout().join("examples").join(name).join(".");
+    let status = Command::new("cp").arg("-R").arg(example).arg(to).status()?;
+    ensure!(status.success(), "cp failed");
+    for left in ["node_modules", "target", ".wpaas"] {
+        let path = to.join(left);
+        if path.exists() {
+            std::fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The checkout that this program was built from.

@@ -93,7 +93,7 @@ async fn deploy(home: &Arc<TempDir>, args: &Args, hello: &Path) -> anyhow::Resul
         .buffer_unordered(CONCURRENT)
         .try_collect::<()>()
         .await?;
-    server.deploy("express", &app::checkout().join("examples/node-express")).await?;
+    server.deploy("express", App::new()?.path()).await?;
     let slug = server.slug("express").await?.digest;
     for number in 0..args.express {
         let name = format!("express-{number}");

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use wpaas_slug::{ComponentRef, Digest, Limits, ProcessType, Slug, SlugConfig, Store};
 
 use crate::{
-    app::checkout,
+    app::{checkout, copy_example},
     server::{self, Server},
 };
 
@@ -27,7 +27,10 @@ pub(crate) async fn rust_hello() -> anyhow::Result<PathBuf> {
         eprintln!("building examples/rust-hello");
         let home = server::home()?;
         let server = Server::start(&home, &[]).await?;
-        server.deploy("rust-hello", &source).await?;
+        // Of a copy: a deploy leaves a mark in the directory.
+        let copy = tempfile::tempdir()?;
+        copy_example("rust-hello", copy.path())?;
+        server.deploy("rust-hello", copy.path()).await?;
         let slug = server.slug("rust-hello").await?;
         let (digest, size) = own_component(&slug.config)?;
         let bytes = server.store()?.get(digest, size).await?;
@@ -90,7 +93,7 @@ fn digest_of(directory: &Path) -> anyhow::Result<Digest> {
     let mut files = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(path) = open.pop() {
-        if path.file_name().is_some_and(|name| name == "target") {
+        if path.file_name().is_some_and(|name| name == "target" || name == ".wpaas") {
             continue;
         }
         if path.is_dir() {

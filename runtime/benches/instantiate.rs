@@ -16,7 +16,10 @@ use wasmtime::{
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::ProxyPre};
+use wasmtime_wasi_http::{
+    RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p2::bindings::ProxyPre,
+};
 use wpaas_runtime::{Node, bench_support::Starter};
 use wpaas_slug::{
     ComponentRef, Digest, Limits, ProcessType, Slug, SlugConfig, World,
@@ -107,6 +110,26 @@ struct Empty {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
+    hooks: NoRequests,
+}
+
+/// Refuses outgoing requests; nobody makes any.
+struct NoRequests;
+
+type Sent = wasmtime_wasi_http::Result<(
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
+)>;
+
+impl WasiHttpHooks for NoRequests {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(ready(Err(wasmtime_wasi_http::Error::HttpRequestDenied)))
+    }
 }
 
 impl WasiView for Empty {
@@ -117,11 +140,7 @@ impl WasiView for Empty {
 
 impl WasiHttpView for Empty {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: wasmtime_wasi_http::default_hooks(),
-        }
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }
 }
 
@@ -144,6 +163,7 @@ impl Bare {
             wasi: WasiCtx::builder().build(),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
+            hooks: NoRequests,
         };
         let mut store = Store::new(&self.engine, world);
         let proxy = self.pre.instantiate_async(&mut store).await.unwrap();

@@ -8,10 +8,7 @@ mod wanted;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Instant,
 };
 
@@ -65,7 +62,6 @@ struct Inner {
     later: Semaphore,
     locks: KeyedLocks<Digest>,
     wanted: Wanted,
-    compiled: AtomicU64,
     loaded: Mutex<HashMap<Digest, Loaded>>,
     recent: Mutex<VecDeque<Arc<Code>>>,
     stats: CodeStats,
@@ -97,7 +93,6 @@ impl CodeCache {
             later: Semaphore::new(1),
             locks: KeyedLocks::new(),
             wanted: Wanted::new(),
-            compiled: AtomicU64::new(0),
             loaded: Mutex::new(HashMap::new()),
             recent: Mutex::new(VecDeque::new()),
             stats: CodeStats::default(),
@@ -138,7 +133,7 @@ impl CodeCache {
 
     /// Components compiled so far.
     pub(crate) fn compiled(&self) -> u64 {
-        self.inner.compiled.load(Ordering::Relaxed)
+        self.inner.stats.compiles()
     }
 }
 
@@ -248,7 +243,6 @@ impl Inner {
         self.stats.compiled(started.elapsed(), compiled.is_ok());
         compiled?;
         drop(permit);
-        self.compiled.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
             component = component.short(),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -233,6 +233,11 @@ impl CodeStats {
         self.hits.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Components compiled so far.
+    pub(crate) fn compiles(&self) -> u64 {
+        self.compiles.load(Ordering::Relaxed)
+    }
+
     /// A component was compiled, or could not be.
     pub(crate) fn compiled(&self, time: Duration, succeeded: bool) {
         let count = if succeeded { &self.compiles } else { &self.failures };

@@ -95,7 +95,7 @@ impl From<&CodeStats> for CodeState {
     fn from(stats: &CodeStats) -> Self {
         Self {
             hits: stats.hits.load(Ordering::Relaxed),
-            compiles: stats.compiles.load(Ordering::Relaxed),
+            compiles: stats.compiles(),
             failures: stats.failures.load(Ordering::Relaxed),
             compile_seconds: seconds(stats.compile_ns.load(Ordering::Relaxed)),
         }

@@ -18,6 +18,7 @@ mod compiler;
 mod connections;
 mod crashes;
 mod disconnects;
+mod drain;
 mod files;
 mod frames;
 mod framing;
