@@ -14,6 +14,7 @@
 
 mod accounting;
 mod apps;
+mod cgi;
 mod compiler;
 mod connections;
 mod crashes;
@@ -25,10 +26,12 @@ mod framing;
 mod hostile_code;
 mod http;
 mod http2;
+mod isolation;
 mod limits;
 mod metrics;
 mod network;
 mod prepare;
+mod processes;
 mod raw;
 mod releases;
 mod sandbox;
