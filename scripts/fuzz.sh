@@ -33,7 +33,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$kept" "$found"
   seeds="fuzz/corpus/$target"
   if "$build/$triple/release/$target" "$kept" "$seeds" -max_total_time="$seconds" \
-    -artifact_prefix="$found" -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 >"$log" 2>&1; then
+    -artifact_prefix="$found" -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 >"$log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(grep -o ' cov: [0-9]*' "$log" | tail -1 | grep -o '[0-9]*')
     printf '%-14s %10s runs, %6s edges\n' "$target" "$runs" "$coverage"

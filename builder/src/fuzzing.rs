@@ -2,14 +2,15 @@
 
 #![expect(clippy::expect_used, reason = "a fuzz target reports by panicking")]
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use wpaas_slug::{Limits, World, manifest::is_process_type};
+use wpaas_slug::{ComponentRef, Limits, ProcessType, World, manifest::is_process_type};
 
 use crate::{
     buildpacks::{external, rust::manifest, words},
     component::Component,
     procfile,
+    settings::Settings,
 };
 
 /// A Procfile.
@@ -40,7 +41,21 @@ pub fn component(bytes: &[u8]) {
     for world in [World::Http, World::Cli, World::Cgi] {
         let _ = read.exports.offers(world);
     }
-    let _ = read.world_for("web", "app.wasm");
+    let _ = read.world_for("web", "app.wasm", &Settings::default());
+}
+
+/// A `wpaas.toml`.
+pub fn settings(text: &str) {
+    let settings = match Settings::parse(text) {
+        Ok(settings) => settings,
+        Err(error) => return drop(error.to_string()),
+    };
+    let process = || ProcessType::new("x", ComponentRef::Stack, World::Http, vec![]);
+    let mut made = BTreeMap::from(["web", "worker"].map(|name| (name.to_owned(), process())));
+    assert_eq!(settings.world_of("worker"), World::Cli, "only web serves requests");
+    if settings.apply(&mut made).is_ok() {
+        assert_eq!(made.len(), 2, "settings make no process types");
+    }
 }
 
 /// A `Cargo.toml`.

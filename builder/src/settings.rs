@@ -71,7 +71,7 @@ impl Settings {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let line = |at: usize| {
             text.get(..at).unwrap_or_default().bytes().filter(|byte| *byte == b'\n').count() + 1
         };

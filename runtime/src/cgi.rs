@@ -5,7 +5,7 @@
 
 mod output;
 mod request;
-mod response;
+pub(crate) mod response;
 mod serve;
 
 use output::Output;

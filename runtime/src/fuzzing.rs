@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderName, HeaderValue, Request, Uri, header};
 
+use wpaas_slug::Limits;
+
 use crate::{
+    cgi::response::{Head, Malformed, Parser},
     code::files::Record,
     forward::{self, Client},
     framing::Framing,
@@ -64,6 +67,28 @@ pub fn framing(bytes: &[u8]) {
     }
     assert_eq!(all, Ok(()), "in pieces it is not refused");
     assert_eq!(whole.between_messages(), pieces.between_messages());
+}
+
+/// What a CGI program prints. The first byte says in pieces of what size, which must not matter.
+pub fn cgi(bytes: &[u8]) {
+    let Some((size, bytes)) = bytes.split_first() else { return };
+    let limits = Limits { response_header_bytes: 300, response_headers: 8, ..Limits::default() };
+    let parse = |size: usize| -> Result<Option<(Head, usize)>, Malformed> {
+        let (mut parser, mut before) = (Parser::new(&limits), 0);
+        for piece in bytes.chunks(size.max(1)) {
+            if let Some((head, taken)) = parser.push(piece)? {
+                return Ok(Some((head, before + taken)));
+            }
+            before += piece.len();
+        }
+        Ok(None)
+    };
+    let whole = parse(bytes.len());
+    assert_eq!(whole, parse(usize::from(*size)));
+    let Ok(Some((head, taken))) = whole else { return };
+    assert!(taken <= bytes.len() && taken <= 300 && head.status.as_u16() >= 200);
+    let names = || head.headers.keys().map(HeaderName::as_str);
+    assert!(names().all(|name| name != "status" && !name.starts_with("x-cgi-")));
 }
 
 /// What a release's dynos may connect to.

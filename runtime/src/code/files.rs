@@ -240,7 +240,7 @@ impl Record {
 
     /// A digest, and the identity on a line of its own.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+        let mut lines = std::str::from_utf8(bytes).ok()?.split('\n');
         let digest = lines.next()?.parse().ok()?;
         let verified = lines.next().filter(|line| !line.is_empty());
         Some(Self { digest, verified: verified.map(|line| Identity(line.to_owned())) })

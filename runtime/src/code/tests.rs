@@ -1,9 +1,8 @@
-use wpaas_slug::Store;
+use wpaas_slug::{Store, World};
 
 use super::*;
 
-/// The smallest component with the right export is still a whole handler, so these tests use the error for
-/// one that has none: it comes only after the code was compiled and mapped.
+/// A component, if one that can do nothing.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
 struct Fixture {
@@ -20,12 +19,6 @@ async fn fixture() -> Fixture {
     Fixture { cache: directory.path().join("cache"), _directory: directory, component, store }
 }
 
-/// Gets a component's code and its handler, which it does not have.
-async fn reach(codes: &CodeCache, component: Digest, urgency: Urgency) -> Error {
-    let guest = codes.get(component, urgency).await.and_then(|code| code.guest(World::Http));
-    guest.err().expect("it has no handler")
-}
-
 impl Fixture {
     fn codes(&self, compiler: Compiler) -> CodeCache {
         let blobs = Blobs::new(self.store.clone(), &self.cache).unwrap();
@@ -34,10 +27,13 @@ impl Fixture {
         CodeCache::new(engine, self.cache.join("code"), blobs, compiler, limits).unwrap()
     }
 
-    /// Gets the component's code as far as it goes, and says how far that was.
-    async fn get(&self, compiler: Compiler) -> Error {
-        let codes = self.codes(compiler);
-        reach(&codes, self.component, Urgency::Now).await
+    async fn get(&self, compiler: Compiler) -> Result<Arc<Code>, Error> {
+        self.codes(compiler).get(self.component, Urgency::Now).await
+    }
+
+    /// The error of a node that has this compiler.
+    async fn refused(&self, compiler: Compiler) -> Error {
+        self.get(compiler).await.err().unwrap()
     }
 
     fn file(&self, extension: &str) -> PathBuf {
@@ -75,15 +71,11 @@ fn slow(directory: &Path, code: &Path) -> Compiler {
     }
 }
 
-fn mapped(error: &Error) -> bool {
-    matches!(error, Error::Component { .. })
-}
-
 #[tokio::test]
 async fn compiles_once_and_then_maps_the_file() {
     let fixture = fixture().await;
-    assert!(mapped(&fixture.get(Compiler::InProcess).await));
-    assert!(mapped(&fixture.get(none()).await), "the second node finds the file");
+    fixture.get(Compiler::InProcess).await.unwrap();
+    fixture.get(none()).await.expect("the second node finds the file");
     let files = std::fs::read_dir(fixture.cache.join("code")).unwrap().count();
     assert_eq!(files, 2, "code and record, nothing temporary");
 }
@@ -91,7 +83,7 @@ async fn compiles_once_and_then_maps_the_file() {
 #[tokio::test]
 async fn code_that_is_not_what_was_compiled_is_never_loaded() {
     let fixture = fixture().await;
-    fixture.get(Compiler::InProcess).await;
+    fixture.get(Compiler::InProcess).await.unwrap();
     let (code, record) = (fixture.file("cwasm"), fixture.file("sha256"));
     let original = std::fs::read(&code).unwrap();
 
@@ -100,14 +92,14 @@ async fn code_that_is_not_what_was_compiled_is_never_loaded() {
     flipped[middle] ^= 1;
     for damaged in [&flipped[..], &original[..middle], &[]] {
         files::tests::write_later(&code, damaged);
-        assert!(matches!(fixture.get(none()).await, Error::CompilerStart { .. }));
-        assert!(mapped(&fixture.get(Compiler::InProcess).await));
+        assert!(matches!(fixture.refused(none()).await, Error::CompilerStart { .. }));
+        fixture.get(Compiler::InProcess).await.unwrap();
         assert_eq!(std::fs::read(&code).unwrap(), original, "compiled again");
     }
     std::fs::write(&record, "rubbish").unwrap();
-    assert!(matches!(fixture.get(none()).await, Error::CompilerStart { .. }));
+    assert!(matches!(fixture.refused(none()).await, Error::CompilerStart { .. }));
     std::fs::remove_file(&record).unwrap();
-    assert!(matches!(fixture.get(none()).await, Error::CompilerStart { .. }));
+    assert!(matches!(fixture.refused(none()).await, Error::CompilerStart { .. }));
 }
 
 #[tokio::test]
@@ -125,7 +117,8 @@ async fn a_component_that_does_not_compile_leaves_nothing() {
 #[tokio::test]
 async fn a_component_without_a_handler_is_refused_for_good() {
     let fixture = fixture().await;
-    let error = fixture.get(Compiler::InProcess).await;
+    let code = fixture.get(Compiler::InProcess).await.unwrap();
+    let error = code.guest(World::Http).err().unwrap();
     assert!(error.permanent());
     assert!(error.to_string().contains("wasi:http/incoming-handler"), "{error}");
 }
@@ -144,7 +137,7 @@ async fn a_component_larger_than_the_limit_is_not_even_fetched() {
 #[tokio::test]
 async fn code_of_another_shape_is_found_and_renewed() {
     let fixture = fixture().await;
-    fixture.get(Compiler::InProcess).await;
+    fixture.get(Compiler::InProcess).await.unwrap();
     let codes = fixture.codes(Compiler::InProcess);
     assert!(codes.outdated().await.unwrap().is_empty());
     fixture.leave_another_shape();
@@ -156,7 +149,7 @@ async fn code_of_another_shape_is_found_and_renewed() {
     assert_eq!(codes.compiled(), 1);
     codes.renew(fixture.component).await.unwrap();
     assert_eq!(codes.compiled(), 1, "it was there already");
-    assert!(mapped(&fixture.get(none()).await));
+    fixture.get(none()).await.unwrap();
     let old = fixture
         .cache
         .join("code")
@@ -167,24 +160,24 @@ async fn code_of_another_shape_is_found_and_renewed() {
 #[tokio::test]
 async fn a_node_without_a_compiler_loads_what_others_have_compiled() {
     let fixture = fixture().await;
-    let error = fixture.get(Compiler::None).await;
+    let error = fixture.refused(Compiler::None).await;
     assert!(matches!(error, Error::NotCompiled { .. }) && !error.permanent(), "{error}");
-    fixture.get(Compiler::InProcess).await;
-    assert!(mapped(&fixture.get(Compiler::None).await));
+    fixture.get(Compiler::InProcess).await.unwrap();
+    fixture.get(Compiler::None).await.unwrap();
 
     fixture.leave_another_shape();
-    let error = fixture.get(Compiler::None).await;
+    let error = fixture.refused(Compiler::None).await;
     assert!(matches!(error, Error::NotCompiled { .. }), "its shape is not this one: {error}");
     let mut codes = fixture.codes(Compiler::None);
     Arc::get_mut(&mut codes.inner).unwrap().shape.exact = false;
-    let error = reach(&codes, fixture.component, Urgency::Now).await;
-    assert!(mapped(&error), "whatever loads is right where the shape is not known: {error}");
+    let found = codes.get(fixture.component, Urgency::Now).await;
+    found.expect("whatever loads is right where the shape is not known");
 }
 
 #[tokio::test]
 async fn a_request_takes_over_what_nobody_was_waiting_for() {
     let fixture = fixture().await;
-    fixture.get(Compiler::InProcess).await;
+    fixture.get(Compiler::InProcess).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let code = directory.path().join("code");
     std::fs::rename(fixture.file("cwasm"), &code).unwrap();
@@ -200,19 +193,19 @@ async fn a_request_takes_over_what_nobody_was_waiting_for() {
     let component = fixture.component;
     let later = tokio::spawn({
         let codes = codes.clone();
-        async move { reach(&codes, component, Urgency::Later).await }
+        async move { codes.get(component, Urgency::Later).await }
     });
     started("19\n").await;
-    let now = reach(&codes, component, Urgency::Now);
+    let now = codes.get(component, Urgency::Now);
     let impatient = tokio::select! {
         _ = now => false,
         () = started("19\n10\n") => true,
     };
     assert!(impatient, "the gate is closed");
     // That request is gone, its compiler goes on.
-    let now = reach(&codes, component, Urgency::Now);
+    let now = codes.get(component, Urgency::Now);
     std::fs::remove_file(&gate).unwrap();
-    assert!(mapped(&now.await));
-    assert!(mapped(&later.await.unwrap()));
+    now.await.unwrap();
+    later.await.unwrap().unwrap();
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "19\n10\n", "nothing was done twice");
 }

@@ -1,11 +1,14 @@
 //! The compiler as a process of its own: this test program, started again.
 
-use std::path::Path;
+use std::{path::Path, process::Stdio};
 
 use wpaas_runtime::{Compiler, compile_main};
 use wpaas_slug::Limits;
 
-use crate::support::{app, guest, host_in, slug};
+use crate::{
+    hostile_code::bomb,
+    support::{app, guest, host_in, slug, soon},
+};
 
 /// What the process runs. As an ordinary test it has nothing to do.
 #[test]
@@ -21,6 +24,9 @@ fn child() {
         eprintln!("{error}");
         std::process::exit(1);
     }
+    // By now the process can open nothing, nor connect to anything.
+    assert!(std::fs::File::open("/dev/null").is_err());
+    assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
 }
 
 /// The compiler of a node in these tests.
@@ -30,6 +36,27 @@ pub fn compiler() -> Compiler {
         program: std::env::current_exe().unwrap(),
         args: arguments.map(Into::into).into(),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiler_ends_with_its_node() {
+    let Compiler::Process { program, args } = compiler() else { unreachable!() };
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in"), directory.path().join("out.tmp"));
+    std::fs::write(&input, bomb(1_000)).unwrap();
+    let mut compiler = tokio::process::Command::new(program)
+        .args(args)
+        .arg(input)
+        .arg(output)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // The kernel closes the pipe when the node is killed.
+    drop(compiler.stdin.take());
+    let status = soon(compiler.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

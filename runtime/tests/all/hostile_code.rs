@@ -71,7 +71,7 @@ fn function(locals: u32, code: impl IntoIterator<Item = I<'static>>) -> Vec<u8> 
 
 /// Some hundred kilobytes whose compilation takes time and memory by the product of locals and loops: in each of
 /// the nested loops every local may have another value.
-fn bomb(loops: usize) -> Vec<u8> {
+pub fn bomb(loops: usize) -> Vec<u8> {
     const LOCALS: u32 = 40_000;
     let enter = (0..loops).map(|_| I::Loop(BlockType::Empty));
     let change = (0..LOCALS)

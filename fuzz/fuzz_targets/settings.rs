@@ -1,0 +1,7 @@
+//! An app's `wpaas.toml`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| wpaas_builder::fuzzing::settings(input));
