@@ -2,6 +2,7 @@
 //! measured alone and then beside it, and the attacker's log must name the limit that stopped it.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     path::PathBuf,
     sync::{
@@ -91,12 +92,15 @@ const ATTACKS: &[Attack] = &[
 ];
 
 /// Limits low enough to be hit within a measurement.
-const LIMITS: [(&str, &str); 3] = [
+const LIMITS: [(&str, &str); 4] = [
     ("WPAAS_LIMIT_FIRST_BYTE_MS", "2000"),
     ("WPAAS_LIMIT_IDLE_MS", "2000"),
+    ("WPAAS_LIMIT_AFTER_RESPONSE_MS", "2000"),
     ("WPAAS_LIMIT_DYNO_MEMORY_BYTES", "134217728"),
 ];
 
+/// Between two attacks; longer than what is left of one may go on.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How long a client that stalls stays; longer than the limit.
 const STALL: Duration = Duration::from_secs(4);
 
@@ -132,9 +136,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         server.deploy(&app, attacker.path()).await?;
         let alone = victim(&server, &args).await?;
         let beside = beside(&server, &args, attack, &app).await?;
-        let log = server.log(&app, 1_500).await?;
-        let mark =
-            attack.stopped_by.iter().find(|mark| log.iter().any(|line| line.contains(**mark)));
+        let told = marks(&server.log(&app, 1_500, Some("heroku")).await?);
+        let mark = attack.stopped_by.iter().find(|mark| told.contains(**mark));
         let of = |outcome: &Outcome, percent| percentile_ms(&outcome.latencies, percent);
         let ratio = of(&beside.victim, 99.0) / of(&alone, 99.0);
         let _ = writeln!(
@@ -148,7 +151,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             max_ms(&beside.victim.latencies),
             alone.errors.len() + beside.victim.errors.len(),
             beside.ended,
-            mark.unwrap_or(&"–"),
+            told.into_iter().collect::<Vec<_>>().join(", "),
         );
         for error in beside.victim.errors.iter().take(3) {
             eprintln!("  the victim: {error}");
@@ -166,6 +169,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     report::conclude("neighbours", &text, &targets)
+}
+
+/// The codes in a log: `code=H12`, `Error R15`.
+fn marks(log: &[String]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for line in log {
+        for prefix in ["code=", "Error "] {
+            let Some((_, rest)) = line.split_once(prefix) else { continue };
+            let code: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+            found.insert(format!("{prefix}{code}"));
+        }
+    }
+    found
 }
 
 async fn victim(server: &Server, args: &Args) -> anyhow::Result<Outcome> {
@@ -206,7 +222,7 @@ async fn beside(
     let ended = ended.load(Ordering::Relaxed);
     attackers.shutdown().await;
     // What was under way ends before the next victim is measured alone.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(SETTLE).await;
     Ok(Beside { victim, ended })
 }
 
