@@ -14,6 +14,7 @@ started=$SECONDS
 say "Set-up"
 tests/setup/debian.sh
 tests/setup/s3.sh
+tests/setup/h2spec.sh
 tests/setup/guests.sh
 tests/setup/node-stack.sh
 
@@ -28,6 +29,18 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 
 say "Tests of the workspace"
 cargo test --workspace --locked
+
+say "Runtime without a compiler"
+cargo check -p wpaas-runtime --no-default-features --locked
+if cargo tree -p wpaas-runtime --no-default-features --edges normal --locked --prefix none |
+  grep -E '^(cranelift-codegen|wasmtime-internal-cranelift|regalloc2) '; then
+  echo "wpaas-runtime without its feature compiler must not depend on Cranelift" >&2
+  exit 1
+fi
+
+say "Fuzzing"
+cargo fmt --check --manifest-path fuzz/Cargo.toml
+scripts/fuzz.sh 5
 
 say "SDK for Rust"
 sdk=(--manifest-path sdk/rust/Cargo.toml --target-dir "$target/sdk" --workspace --locked)

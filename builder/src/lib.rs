@@ -11,6 +11,9 @@ mod buildpacks;
 mod component;
 pub mod error;
 mod files;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod output;
 mod pipeline;
 pub mod procfile;

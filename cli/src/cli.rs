@@ -8,7 +8,7 @@ use crate::{
     commands::{self, Context},
     compile, dev,
     exit::Interrupted,
-    serve,
+    prepare, serve,
 };
 
 /// Heroku's way of working on WebAssembly dynos
@@ -35,6 +35,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
+    Prepare(prepare::Args),
     Dev(dev::Args),
     #[command(hide = true)]
     Compile(compile::Args),
@@ -99,8 +100,9 @@ impl Command {
 
     async fn dispatch(self) -> anyhow::Result<()> {
         match self {
-            // These two end on signals in their own way: they drain.
+            // These end on signals in their own way.
             Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Prepare(args) => Box::pin(prepare::run(args)).await,
             Self::Dev(args) => Box::pin(dev::run(args)).await,
             client => {
                 tokio::select! {
@@ -115,7 +117,7 @@ impl Command {
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{apps, config, deploy, domains, logs, open, ps, releases, version};
         match self {
-            Self::Serve(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
+            Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
             Self::Deploy(args) => deploy::run(&Context::open(&args.target.server)?, &args).await,
             Self::Create(args) => apps::create(&Context::open(&args.server)?, &args).await,
             Self::Apps(args) => apps::list(&Context::open(&args.server)?, &args).await,

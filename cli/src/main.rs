@@ -13,8 +13,11 @@ mod dev;
 mod dirs;
 mod exit;
 mod limits;
+mod metrics;
 mod operator_log;
+mod otel;
 mod output;
+mod prepare;
 mod progress;
 mod serve;
 #[cfg(test)]

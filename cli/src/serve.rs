@@ -17,7 +17,7 @@ use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs, limits, operator_log};
+use crate::{credentials, dirs, limits, metrics, operator_log, otel::Spans};
 
 /// Run the platform and a node
 ///
@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// Apps answer at NAME.DOMAIN
     #[arg(long, env = "WPAAS_APPS_DOMAIN", value_name = "DOMAIN", default_value = "localhost")]
     apps_domain: String,
+    /// Address of the node's metrics for Prometheus [default: none]
+    #[arg(long, env = "WPAAS_METRICS", value_name = "ADDR:PORT")]
+    metrics: Option<SocketAddr>,
 }
 
 /// Who owns this platform and the token that the command line uses, as kept in the data directory.
@@ -72,28 +75,33 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let data = private_directory(&data)?;
     let http = bind(args.http, "apps", "--http ADDR:PORT").await?;
     let api = bind(args.api_address, "the API", "--api ADDR:PORT").await?;
+    let metrics = match args.metrics {
+        Some(address) => Some(bind(address, "metrics", "--metrics ADDR:PORT").await?),
+        None => None,
+    };
+    let spans = Spans::of_environment(&limits)?;
     let api_url = format!("http://{}", reachable(api.local_addr()?));
 
-    let store = match &args.store {
-        Some(url) => Store::open(url)?,
-        None => Store::local(&data.join("store"))?,
-    };
+    let store = store(args.store.as_deref(), &data)?;
     let cache = dirs::cache()?;
     let logplex = Logplex::new(&limits);
-    let node = Node::builder(store.clone(), data.join("node"))
+    let mut node = Node::builder(store.clone(), data.join("node"))
         .code_dir(cache.join("code"))
         .limits(limits.clone())
         .log_sink(Arc::new(logplex.clone()))
         .compiler(compiler()?)
-        .apps_domain(&args.apps_domain)
-        .build()?;
+        .apps_domain(&args.apps_domain);
+    if let Some(spans) = &spans {
+        node = node.span_sink(Arc::clone(spans) as _);
+    }
+    let node = node.build()?;
     let builder = Builder::new(wpaas_builder::Options {
         cache_dir: cache,
         store: store.clone(),
         limits: limits.clone(),
         hidden: vec![data.clone(), dirs::config()?],
     })?;
-    let drain = Limits::ms(limits.drain_ms);
+    let (drain, scrape_limits) = (Limits::ms(limits.drain_ms), limits.clone());
     let http_address = http.local_addr()?;
     let platform = Platform::open(wpaas_platform::Options {
         data_dir: data.clone(),
@@ -118,10 +126,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     eprintln!("wpaas {}", env!("CARGO_PKG_VERSION"));
     eprintln!("  apps   http://APP.{}:{}", args.apps_domain, http_address.port());
     eprintln!("  api    {api_url}  (owner {})", owner.email);
+    if let Some(listener) = metrics {
+        eprintln!("  metrics http://{}/metrics", reachable(listener.local_addr()?));
+        let node = node.clone();
+        let page = metrics::router(&scrape_limits, move || node.metrics());
+        tokio::spawn(async move { axum::serve(listener, page).await });
+    }
     eprintln!("  data   {}", data.display());
     eprintln!("Deploy from another terminal with `wpaas deploy`; stop with Ctrl-C.");
 
-    serve_until_signal(node, platform, http, api, drain).await
+    let served = serve_until_signal(node, platform, http, api, drain).await;
+    if let Some(spans) = spans {
+        spans.shutdown().await;
+    }
+    served
 }
 
 /// Serves both listeners; on a signal both stop accepting and finish what is in flight.
@@ -173,9 +191,23 @@ pub(crate) async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The slug store of a data directory, or the one that `--store` names.
+pub(crate) fn store(url: Option<&str>, data: &Path) -> anyhow::Result<Store> {
+    Ok(match url {
+        Some(url) => Store::open(url)?,
+        None => Store::local(&data.join("store"))?,
+    })
+}
+
 /// The compiler process: this program again, as `wpaas compile`.
 pub(crate) fn compiler() -> anyhow::Result<Compiler> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    // The running program, also after an upgrade has replaced its file: another version's compiler would
+    // make code that this node cannot load.
+    let running = Path::new("/proc/self/exe");
+    let program = match running.exists() {
+        true => running.to_owned(),
+        false => std::env::current_exe().context("cannot find this program's own file")?,
+    };
     Ok(Compiler::Process { program, args: vec!["compile".into()] })
 }
 

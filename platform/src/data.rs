@@ -12,6 +12,11 @@ use uuid::Uuid;
 
 use crate::{Error, error::io};
 
+/// The SQLite file of a data directory.
+pub(crate) fn database(root: &Path) -> PathBuf {
+    root.join("platform.sqlite")
+}
+
 /// The opened and locked data directory.
 pub(crate) struct DataDir {
     root: PathBuf,
@@ -60,7 +65,7 @@ impl DataDir {
 
     /// The SQLite file.
     pub(crate) fn database(&self) -> PathBuf {
-        self.root.join("platform.sqlite")
+        database(&self.root)
     }
 
     /// Files that do not outlive the process.

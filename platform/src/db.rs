@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    Any, AnyConnection, AnyPool, Executor, Transaction,
+    Any, AnyConnection, AnyPool, Connection, Executor, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
     pool::PoolConnection,
 };
@@ -45,7 +45,7 @@ impl Db {
     /// Opens the SQLite file, which is created, and brings its schema up to date.
     pub(crate) async fn open(file: &Path) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
-        let options: AnyConnectOptions = sqlite_url(file)?.parse()?;
+        let options: AnyConnectOptions = sqlite_url(file, "rwc")?.parse()?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
             .after_connect(|connection, _| {
@@ -85,6 +85,12 @@ impl Db {
     }
 }
 
+/// A connection that reads a database which another process may have open, of this version or another.
+pub(crate) async fn read_only(file: &Path) -> Result<AnyConnection, Error> {
+    sqlx::any::install_default_drivers();
+    Ok(AnyConnection::connect(&sqlite_url(file, "ro")?).await?)
+}
+
 impl Write<'_> {
     /// Makes the changes durable.
     pub(crate) async fn commit(self) -> Result<(), Error> {
@@ -107,7 +113,8 @@ impl DerefMut for Write<'_> {
 }
 
 /// `sqlite:///path?mode=rwc`, with everything that means something in a URL escaped.
-fn sqlite_url(file: &Path) -> Result<String, Error> {
+/// `mode` is SQLite's: `rwc` creates the file, `ro` changes nothing.
+fn sqlite_url(file: &Path, mode: &str) -> Result<String, Error> {
     let text = file.to_str().ok_or_else(|| Error::DataDir {
         path: file.into(),
         reason: "its path is not UTF-8".into(),
@@ -120,7 +127,7 @@ fn sqlite_url(file: &Path) -> Result<String, Error> {
             escaped.push_str(&format!("%{byte:02X}"));
         }
     }
-    Ok(format!("sqlite://{escaped}?mode=rwc"))
+    Ok(format!("sqlite://{escaped}?mode={mode}"))
 }
 
 /// Rows that one statement asks for by a list of keys. Each key is a parameter, and databases limit those

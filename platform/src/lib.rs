@@ -39,11 +39,13 @@ mod releases;
 mod slugs;
 mod sources;
 mod stacks;
+mod stored;
 mod uploads;
 
 pub use auth::Owner;
 pub use error::Error;
 pub use logplex::Logplex;
+pub use stored::stored_snapshot;
 
 /// Where apps answer, for `web_url`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -21,15 +21,17 @@ use wpaas_slug::{
 };
 
 mod history;
+mod queue;
 mod tail;
 
 use history::Histories;
+use queue::{Message, Queue};
 pub(crate) use tail::Tail;
 
 /// The log router. Cheap to clone; the thread behind it ends with the last clone.
 #[derive(Clone)]
 pub struct Logplex {
-    queue: SyncSender<Message>,
+    queue: Arc<Open>,
     shared: Arc<Shared>,
 }
 
@@ -37,16 +39,20 @@ struct Shared {
     histories: Mutex<Histories>,
     /// Lines that found the queue full, by app.
     dropped: Mutex<HashMap<Uuid, u64>>,
+    /// All of them since the start.
+    dropped_total: AtomicU64,
     tails: Arc<Semaphore>,
     tail_lines: usize,
     line_bytes: usize,
 }
 
-enum Message {
-    Line(LogLine),
-    Forget(Uuid),
-    /// Answered when everything before it is in the histories.
-    Flush(oneshot::Sender<()>),
+/// The writers' end of the queue; closes it with the last clone.
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Which lines a reader wants.
@@ -80,26 +86,27 @@ impl Logplex {
     /// Starts logplex. Made before the node and the platform, which both write to it.
     pub fn new(limits: &Limits) -> Self {
         let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        let (queue, lines) = sync_channel(size(limits.log_queue_lines));
+        let queue = Queue::new(size(limits.log_queue_lines));
         let shared = Arc::new(Shared {
             histories: Mutex::new(Histories::new(
                 size(limits.log_history_lines),
                 size(limits.log_history_bytes),
             )),
             dropped: Mutex::default(),
+            dropped_total: AtomicU64::new(0),
             tails: Arc::new(Semaphore::new(size(limits.log_tails).min(Semaphore::MAX_PERMITS))),
             tail_lines: size(limits.log_tail_lines).min(1 << 20),
             line_bytes: size(limits.log_line_bytes),
         });
         let thread = {
-            let shared = shared.clone();
-            std::thread::Builder::new().name("logplex".into()).spawn(move || shared.run(&lines))
+            let (shared, queue) = (shared.clone(), queue.clone());
+            std::thread::Builder::new().name("logplex".into()).spawn(move || shared.run(&queue))
         };
         if let Err(error) = thread {
-            // Every write then finds the queue closed, and the platform runs without logs.
+            // The queue fills up, and the platform runs without logs.
             tracing::error!(%error, "logplex has no thread; logs are lost");
         }
-        Self { queue, shared }
+        Self { queue: Arc::new(Open(queue)), shared }
     }
 
     /// The last lines of an app that pass the filter, at most `count`, oldest first. Includes everything that
@@ -132,18 +139,12 @@ impl Logplex {
 
     /// Drops an app's history and ends its tails.
     pub(crate) fn forget(&self, app: Uuid) {
-        if self.queue.try_send(Message::Forget(app)).is_err() {
-            self.shared.histories.lock().forget(app);
-        }
+        self.queue.0.ask(Message::Forget(app));
     }
 
     async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if let Err(TrySendError::Full(message)) = self.queue.try_send(Message::Flush(done)) {
-            let queue = self.queue.clone();
-            // Readers may wait for room, writers may not. The thread is always on its way.
-            drop(tokio::task::spawn_blocking(move || queue.send(message)));
-        }
+        self.queue.0.ask(Message::Flush(done));
         // An error means that the thread is gone, and with it any line to wait for.
         flushed.await.ok();
     }
@@ -153,9 +154,14 @@ impl LogSink for Logplex {
     fn write(&self, mut line: LogLine) {
         truncate(&mut line.text, self.shared.line_bytes);
         let app = line.app;
-        if self.queue.try_send(Message::Line(line)).is_err() {
+        if !self.queue.0.write(line) {
             *self.shared.dropped.lock().entry(app).or_default() += 1;
+            self.shared.dropped_total.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.shared.dropped_total.load(Ordering::Relaxed)
     }
 }
 
@@ -167,15 +173,18 @@ fn truncate(text: &mut String, bytes: usize) {
 }
 
 impl Shared {
-    fn run(&self, queue: &Receiver<Message>) {
-        while let Ok(message) = queue.recv() {
+    fn run(&self, queue: &Queue) {
+        while let Some(messages) = queue.take() {
             self.tell_losses();
-            match message {
-                Message::Line(line) => self.histories.lock().add(line),
-                Message::Forget(app) => self.histories.lock().forget(app),
-                Message::Flush(done) => {
-                    // Whoever asked may have gone away.
-                    done.send(()).ok();
+            let mut histories = self.histories.lock();
+            for message in messages {
+                match message {
+                    Message::Line(line) => histories.add(line),
+                    Message::Forget(app) => histories.forget(app),
+                    Message::Flush(done) => {
+                        // Whoever asked may have gone away.
+                        done.send(()).ok();
+                    }
                 }
             }
         }

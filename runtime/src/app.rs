@@ -18,8 +18,10 @@ use crate::{
     Error,
     checkout::{Checkout, Checkouts},
     code::{Code, CodeCache},
+    compile::Urgency,
     dyno::{DynoSpec, Host, environment},
     formation::Formation,
+    metrics::AppMetrics,
 };
 
 /// The process type that gets the app's requests.
@@ -43,6 +45,8 @@ pub(crate) struct Resources {
 /// An app in the routing table. Replaced, never changed.
 pub(crate) struct App {
     pub(crate) spec: Arc<AppSpec>,
+    /// The same for as long as the app is there.
+    pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) release: Option<Arc<Release>>,
 }
 
@@ -50,6 +54,7 @@ pub(crate) struct App {
 /// the background or by its first request.
 pub(crate) struct Release {
     app: Uuid,
+    metrics: Arc<AppMetrics>,
     spec: ReleaseSpec,
     scale: Mutex<BTreeMap<String, Scale>>,
     ready: OnceCell<Ready>,
@@ -63,9 +68,10 @@ struct Ready {
 }
 
 impl Release {
-    pub(crate) fn new(app: &AppSpec, spec: ReleaseSpec) -> Arc<Self> {
+    pub(crate) fn new(app: &AppSpec, metrics: Arc<AppMetrics>, spec: ReleaseSpec) -> Arc<Self> {
         Arc::new(Self {
             app: app.id,
+            metrics,
             spec,
             scale: Mutex::new(app.formation.clone()),
             ready: OnceCell::new(),
@@ -77,6 +83,7 @@ impl Release {
     pub(crate) fn renewed(&self) -> Arc<Self> {
         Arc::new(Self {
             app: self.app,
+            metrics: Arc::clone(&self.metrics),
             spec: self.spec.clone(),
             scale: Mutex::new(self.scale.lock().clone()),
             ready: OnceCell::new(),
@@ -106,15 +113,16 @@ impl Release {
         self.scale.lock().values().any(|scale| scale.min > 0)
     }
 
-    /// Prepares it as far as it must be before somebody needs it.
+    /// Prepares it as far as it must be before somebody needs it: what takes long is done at the lowest
+    /// priority, so that a request that comes meanwhile need not wait for that.
     pub(crate) async fn prepare_ahead(&self, resources: &Resources) -> Result<(), Arc<Error>> {
-        if self.must_run() {
-            return self.prepare(resources).await.map(drop);
+        if self.ready.initialized() {
+            return Ok(());
         }
-        match Parts::get(resources, self.spec.slug).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.failed(error)),
+        if let Err(error) = Parts::get(resources, self.spec.slug, Urgency::Later).await {
+            return Err(self.failed(error));
         }
+        if self.must_run() { self.prepare(resources).await.map(drop) } else { Ok(()) }
     }
 
     /// Remembers an error for the requests that come soon.
@@ -146,7 +154,8 @@ impl Release {
     }
 
     async fn make(&self, resources: &Resources) -> Result<Ready, Error> {
-        let parts = Parts::get(resources, self.spec.slug).await?;
+        let egress = resources.host.network.egress(&self.spec.egress)?;
+        let parts = Parts::get(resources, self.spec.slug, Urgency::Now).await?;
         // Held until the formations are in place, so that no change of the scale is lost in between.
         let scale = self.scale.lock();
         let mut formations = BTreeMap::new();
@@ -160,12 +169,14 @@ impl Release {
             }
             let spec = DynoSpec {
                 app: self.app,
+                metrics: Arc::clone(&self.metrics),
                 process_type: name.as_str().into(),
                 env: environment(&self.spec.config),
                 args,
                 boots_on_request,
                 checkout: Arc::clone(&parts.checkout),
                 code,
+                egress: Arc::clone(&egress),
             };
             let formation = Formation::new(
                 Arc::clone(&resources.host),
@@ -239,7 +250,11 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Fetches and compiles what is not there yet.
-    pub(crate) async fn get(resources: &Resources, slug: Digest) -> Result<Self, Error> {
+    pub(crate) async fn get(
+        resources: &Resources,
+        slug: Digest,
+        urgency: Urgency,
+    ) -> Result<Self, Error> {
         let checkout = resources.checkouts.get(slug).await?;
         let config = &checkout.config;
         let stack = match &config.stack {
@@ -263,7 +278,7 @@ impl Parts {
                 // The slug's own check has refused this.
                 (ComponentRef::Stack, None) => continue,
             };
-            codes.insert(name.clone(), resources.codes.get(component).await?);
+            codes.insert(name.clone(), resources.codes.get(component, urgency).await?);
         }
         Ok(Self { checkout, codes, stack })
     }

@@ -58,6 +58,7 @@ impl Body for RequestBody {
         let polled = Pin::new(inner).poll_frame(cx);
         match &polled {
             Poll::Pending => self.exchange.upload_stalled(),
+            Poll::Ready(Some(Err(_))) => self.exchange.upload_broke(),
             Poll::Ready(_) => self.exchange.upload_moved(),
         }
         polled
@@ -79,6 +80,10 @@ impl Body for RequestBody {
 }
 
 /// What clients get.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every body is an app's, and a box would be an allocation for each request"
+)]
 pub(crate) enum RouterBody {
     /// The app's response.
     App(ResponseBody),
@@ -240,6 +245,19 @@ impl ResponseBody {
         self.exchange.over();
     }
 
+    /// The frame without what exceeds the announced length, and whether there was any: the client would take
+    /// it for the next response or, in HTTP/2, for a broken one.
+    fn announced_part(&self, frame: Frame<Bytes>) -> (Frame<Bytes>, bool) {
+        let left = self.announced.map(|announced| announced.saturating_sub(self.bytes));
+        let left = left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+        let exceeds = frame.data_ref().is_some_and(|data| data.len() > left);
+        let frame = frame.map_data(|mut data| {
+            data.truncate(left);
+            data
+        });
+        (frame, exceeds)
+    }
+
     /// Ends the body with an error, one poll late: hyper sends what it has when there is nothing to
     /// read, but drops it on an error.
     fn cut(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -248,7 +266,7 @@ impl ResponseBody {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let code = self.exchange.cut().unwrap_or(HCode::H18);
+        let code = self.exchange.cut().unwrap_or_else(|| self.exchange.interrupted());
         self.finish(Some(code));
         Poll::Ready(Some(Err(Cut(code))))
     }
@@ -279,12 +297,15 @@ impl Body for ResponseBody {
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => {
+                let (frame, exceeds) = self.announced_part(frame);
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.bytes = self.bytes.saturating_add(length as u64);
-                if !self.inner.is_end() {
+                // hyper does not ask again: not after trailers, nor when it knows that this is all.
+                if exceeds || frame.is_trailers() {
+                    self.finish(None);
+                } else if !self.inner.is_end() {
                     self.exchange.response_moved();
                 } else if self.exchange.cut().is_none() {
-                    // hyper does not ask again.
                     self.finish(None);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -312,7 +333,9 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // HTTP/1 stops reading a body when it has all the bytes that were announced.
         let complete = self.announced == Some(self.bytes);
-        self.finish(if complete { None } else { Some(HCode::H27) });
+        // A client that reads nothing is cut off by the deadline first.
+        let code = self.exchange.cut().unwrap_or(HCode::H27);
+        self.finish(if complete { None } else { Some(code) });
     }
 }
 

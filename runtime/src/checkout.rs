@@ -1,36 +1,35 @@
-//! A slug's files on disk: fetched as blobs, hard-linked into `slugs/<digest>/app`.
+//! Slugs that a node can run without the store: their documents in `slugs/<digest>.manifest` and
+//! `slugs/<digest>.config`, the files of `/app` among the node's blobs.
 //!
-//! The directory appears by one rename when everything is in it, together with the slug's two documents,
-//! so that a node that starts again runs its apps without the store.
+//! The documents are written when all blobs are there. A node that starts again reads them and looks whether
+//! the blobs still are.
 
 use std::{
     collections::HashMap,
-    io::ErrorKind,
+    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
 
-use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use wpaas_slug::{Digest, Limits, Slug, SlugConfig};
 
-use crate::{Error, blobs::Blobs, keyed::KeyedLocks};
+use crate::{Error, blobs::Blobs, fs::Base, keyed::KeyedLocks};
 
-/// Blobs fetched at the same time for one slug.
-const CONCURRENT_FETCHES: usize = 16;
-const MANIFEST: &str = "manifest.json";
-const CONFIG: &str = "config.json";
-const APP: &str = "app";
+const MANIFEST: &str = "manifest";
+const CONFIG: &str = "config";
 
-/// A slug that is on disk.
+/// A slug whose blobs are on this node.
 #[derive(Debug)]
 pub(crate) struct Checkout {
+    /// The slug's config without its files, which are in `base`: apps share few slugs' documents, but those
+    /// can list many files.
     pub(crate) config: SlugConfig,
-    /// What dynos see as `/app`.
-    pub(crate) app: PathBuf,
+    /// What dynos see as `/app` before they change it.
+    pub(crate) base: Arc<Base>,
 }
 
-/// All slugs on disk.
+/// All slugs of a node.
 #[derive(Debug)]
 pub(crate) struct Checkouts {
     blobs: Blobs,
@@ -53,7 +52,7 @@ impl Checkouts {
         })
     }
 
-    /// The slug on disk, fetched first unless it is there.
+    /// The slug, fetched first unless it is here.
     pub(crate) async fn get(&self, slug: Digest) -> Result<Arc<Checkout>, Error> {
         if let Some(checkout) = self.open(slug) {
             return Ok(checkout);
@@ -62,12 +61,19 @@ impl Checkouts {
         if let Some(checkout) = self.open(slug) {
             return Ok(checkout);
         }
-        let directory = self.directory.join(slug.hex());
-        let config = match self.read(slug, &directory).await {
-            Some(config) => config,
-            None => self.fetch(slug, &directory).await?,
+        let (slug_documents, known) = match self.read(slug).await {
+            Some(documents) => (documents, true),
+            None => (self.blobs.store().get_slug(slug, &self.limits).await?, false),
         };
-        let checkout = Arc::new(Checkout { config, app: directory.join(APP) });
+        let files = slug_documents.config.files.iter();
+        let modified = self.blobs.all(files.map(|file| (file.digest, file.size)).collect()).await?;
+        if !known {
+            self.write(slug_documents.clone()).await?;
+        }
+        let mut config = slug_documents.config;
+        let files = std::mem::take(&mut config.files);
+        let base = Arc::new(Base::new(&files, &modified, self.blobs.directory()));
+        let checkout = Arc::new(Checkout { config, base });
         let mut open = self.open.lock();
         open.retain(|_, checkout| checkout.strong_count() > 0);
         open.insert(slug, Arc::downgrade(&checkout));
@@ -78,85 +84,41 @@ impl Checkouts {
         self.open.lock().get(&slug).and_then(Weak::upgrade)
     }
 
-    /// The config of a slug that was checked out before, its documents verified.
-    async fn read(&self, slug: Digest, directory: &Path) -> Option<SlugConfig> {
-        let manifest = tokio::fs::read(directory.join(MANIFEST)).await.ok()?;
-        let config = tokio::fs::read(directory.join(CONFIG)).await.ok()?;
+    fn document(&self, slug: Digest, name: &str) -> PathBuf {
+        self.directory.join(format!("{}.{name}", slug.hex()))
+    }
+
+    /// The documents of a slug that was here before, verified.
+    async fn read(&self, slug: Digest) -> Option<Slug> {
+        let manifest = tokio::fs::read(self.document(slug, MANIFEST)).await.ok()?;
+        let config = tokio::fs::read(self.document(slug, CONFIG)).await.ok()?;
         if Digest::of(&manifest) != slug
             || Slug::config_digest(&manifest).ok()? != Digest::of(&config)
         {
             return None;
         }
-        Some(Slug::parse(manifest, config, &self.limits).ok()?.config)
+        Slug::parse(manifest, config, &self.limits).ok()
     }
 
-    async fn fetch(&self, digest: Digest, directory: &Path) -> Result<SlugConfig, Error> {
-        let slug = self.blobs.store().get_slug(digest, &self.limits).await?;
-        let links: Vec<(PathBuf, String)> = futures::stream::iter(slug.config.files.clone())
-            .map(|file| async move {
-                let blob = self.blobs.sized_file(file.digest, file.size).await?;
-                Ok::<_, Error>((blob, file.path))
-            })
-            .buffer_unordered(CONCURRENT_FETCHES)
-            .try_collect()
-            .await?;
-        let (parent, to) = (self.directory.clone(), directory.to_owned());
-        let (manifest, config) = (slug.manifest, slug.config_document);
-        tokio::task::spawn_blocking(move || lay_out(&parent, &to, &links, &manifest, &config))
-            .await
-            .map_err(std::io::Error::other)
-            .and_then(|result| result)
-            .map_err(Error::cache(directory))?;
-        Ok(slug.config)
-    }
-}
-
-/// Builds the directory under a temporary name and renames it to `to`.
-fn lay_out(
-    parent: &Path,
-    to: &Path,
-    links: &[(PathBuf, String)],
-    manifest: &[u8],
-    config: &[u8],
-) -> std::io::Result<()> {
-    let temporary = tempfile::Builder::new().prefix(".new-").tempdir_in(parent)?;
-    let app = temporary.path().join(APP);
-    std::fs::create_dir(&app)?;
-    for (blob, path) in links {
-        let path = app.join(path);
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        link(blob, &path)?;
-    }
-    std::fs::write(temporary.path().join(MANIFEST), manifest)?;
-    std::fs::write(temporary.path().join(CONFIG), config)?;
-    match std::fs::rename(temporary.path(), to) {
-        Err(error) if in_the_way(&error) => {}
-        renamed => return renamed,
-    }
-    // Another node that shares the cache was quicker, and its dynos may use the directory already. Or it
-    // is the one that failed the check of its documents.
-    let is = |name, content| std::fs::read(to.join(name)).is_ok_and(|found| found == content);
-    if is(MANIFEST, manifest) && is(CONFIG, config) {
-        return Ok(());
-    }
-    let aside = tempfile::Builder::new().prefix(".old-").tempdir_in(parent)?;
-    std::fs::rename(to, aside.path().join(APP))?;
-    std::fs::rename(temporary.path(), to)
-}
-
-fn in_the_way(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
-}
-
-/// A hard link, or a copy where the file system has no more links to give.
-fn link(from: &Path, to: &Path) -> std::io::Result<()> {
-    match std::fs::hard_link(from, to) {
-        Err(error) if matches!(error.kind(), ErrorKind::TooManyLinks | ErrorKind::Unsupported) => {
-            std::fs::copy(from, to).map(drop)
-        }
-        linked => linked,
+    /// Keeps a slug's documents. Nodes that share a cache write the same.
+    async fn write(&self, slug: Slug) -> Result<(), Error> {
+        let documents = [
+            (self.document(slug.digest, CONFIG), slug.config_document),
+            (self.document(slug.digest, MANIFEST), slug.manifest),
+        ];
+        let directory = self.directory.clone();
+        tokio::task::spawn_blocking(move || {
+            for (path, content) in documents {
+                let mut file = tempfile::NamedTempFile::new_in(&directory)?;
+                file.write_all(&content)?;
+                file.persist(path)?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(std::io::Error::other)
+        .and_then(|result| result)
+        .map_err(Error::cache(&self.directory))
     }
 }
 
@@ -189,47 +151,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lays_out_the_app_and_needs_the_store_only_once() {
+    async fn needs_the_store_only_once() {
         let directory = tempfile::tempdir().unwrap();
         let (store_path, cache) = (directory.path().join("store"), directory.path().join("cache"));
         let store = Store::local(&store_path).unwrap();
         let slug = put(&store).await;
-
         let checkout = checkouts(&store, &cache).get(slug.digest).await.unwrap();
-        let read = |path| std::fs::read_to_string(checkout.app.join(path)).unwrap();
-        assert_eq!((read("index.js"), read("views/a/index.html")), ("one".into(), "two".into()));
+        assert_eq!(checkout.config.processes, slug.config.processes);
 
         std::fs::remove_dir_all(store_path).unwrap();
-        let again = checkouts(&store, &cache).get(slug.digest).await.unwrap();
-        assert_eq!(again.config, slug.config);
+        checkouts(&store, &cache).get(slug.digest).await.unwrap();
+        std::fs::remove_file(cache.join("blobs").join(Digest::of(b"two").hex())).unwrap();
+        assert!(checkouts(&store, &cache).get(slug.digest).await.is_err(), "a blob is missing");
     }
 
     #[tokio::test]
-    async fn of_two_nodes_that_fetch_the_same_slug_the_first_counts() {
+    async fn what_is_damaged_or_missing_is_fetched_again() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::local(&directory.path().join("store")).unwrap();
         let slug = put(&store).await;
         let cache = directory.path().join("cache");
-        let first = checkouts(&store, &cache).get(slug.digest).await.unwrap();
-        std::fs::write(first.app.join("mark"), "in use").unwrap();
-        let second = checkouts(&store, &cache);
-        let to = second.directory.join(slug.digest.hex());
-        second.fetch(slug.digest, &to).await.unwrap();
-        assert!(first.app.join("mark").exists());
-        assert_eq!(std::fs::read_dir(&second.directory).unwrap().count(), 1);
-    }
+        let blob = cache.join("blobs").join(Digest::of(b"one").hex());
+        let config = cache.join("slugs").join(format!("{}.config", slug.digest.hex()));
+        checkouts(&store, &cache).get(slug.digest).await.unwrap();
+        std::fs::write(&config, "{}").unwrap();
+        std::fs::remove_file(&blob).unwrap();
 
-    #[tokio::test]
-    async fn a_damaged_checkout_is_made_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::local(&directory.path().join("store")).unwrap();
-        let slug = put(&store).await;
-        let cache = directory.path().join("cache");
-        let checkout = checkouts(&store, &cache).get(slug.digest).await.unwrap();
-        std::fs::write(checkout.app.parent().unwrap().join(CONFIG), "{}").unwrap();
-        std::fs::remove_file(checkout.app.join("index.js")).unwrap();
-
-        let again = checkouts(&store, &cache).get(slug.digest).await.unwrap();
-        assert!(again.app.join("index.js").exists());
+        checkouts(&store, &cache).get(slug.digest).await.unwrap();
+        assert_eq!(std::fs::read(config).unwrap(), slug.config_document);
+        assert_eq!(std::fs::read(blob).unwrap(), b"one");
+        assert_eq!(
+            std::fs::read_dir(cache.join("slugs")).unwrap().count(),
+            2,
+            "nothing is left over"
+        );
     }
 }

@@ -1,17 +1,18 @@
 //! Compiled code: made once per component by the compiler, kept as files, mapped when needed.
-//!
-//! `<key>.cwasm` is the machine code and `<key>.sha256` its digest. The key covers the
-//! component and everything that shapes the code, so another compiler, CPU or setting uses other files.
+
+pub(crate) mod files;
+mod map;
+mod renew;
+mod wanted;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    hash::{Hash, Hasher},
+    collections::{HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::{
     Engine,
@@ -22,14 +23,18 @@ use wpaas_slug::{Digest, Limits};
 
 use crate::{
     Error,
-    blobs::{Blobs, digest_of_file},
-    compile::{Compiler, compile},
+    blobs::Blobs,
+    compile::{Compiler, Shape, Urgency, compile, shape},
     dyno::DynoState,
-    engine::{self, WASMTIME_VERSION},
+    engine,
     keyed::KeyedLocks,
+    metrics::CodeStats,
 };
+use files::Files;
+use wanted::Wanted;
 
-/// Components compiled at the same time; each may take the compiler's whole memory limit.
+/// Components compiled at the same time because somebody waits; each may take the compiler's whole
+/// memory limit. One more may be compiled because it will be needed.
 const CONCURRENT_COMPILES: usize = 2;
 /// Code that no release uses but that stays mapped, so that what was prepared is there when it is applied.
 const RECENT: usize = 16;
@@ -39,19 +44,32 @@ pub(crate) struct Code {
     pub(crate) pre: ProxyPre<DynoState>,
 }
 
-/// The code of all components of a node.
+/// The code of all components of a node. Clones are handles of the same.
+#[derive(Clone)]
 pub(crate) struct CodeCache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     engine: Engine,
     linker: Linker<DynoState>,
-    directory: PathBuf,
-    compatibility: String,
+    shape: Shape,
+    files: Arc<Files>,
     blobs: Blobs,
     compiler: Compiler,
     limits: Arc<Limits>,
     compiles: Semaphore,
+    later: Semaphore,
     locks: KeyedLocks<Digest>,
-    loaded: Mutex<HashMap<Digest, Weak<Code>>>,
+    wanted: Wanted,
+    loaded: Mutex<HashMap<Digest, Loaded>>,
     recent: Mutex<VecDeque<Arc<Code>>>,
+    stats: CodeStats,
+}
+
+struct Loaded {
+    code: Weak<Code>,
+    path: PathBuf,
 }
 
 impl CodeCache {
@@ -62,96 +80,184 @@ impl CodeCache {
         compiler: Compiler,
         limits: Arc<Limits>,
     ) -> Result<Self, Error> {
-        std::fs::create_dir_all(&directory).map_err(Error::cache(&directory))?;
-        Ok(Self {
+        let files = Files::open(directory.clone()).map_err(Error::cache(&directory))?;
+        let inner = Inner {
             linker: engine::linker(&engine)?,
-            compatibility: compatibility(&engine),
+            shape: shape(&engine),
             engine,
-            directory,
+            files: Arc::new(files),
             blobs,
             compiler,
             limits,
             compiles: Semaphore::new(CONCURRENT_COMPILES),
+            later: Semaphore::new(1),
             locks: KeyedLocks::new(),
+            wanted: Wanted::new(),
             loaded: Mutex::new(HashMap::new()),
             recent: Mutex::new(VecDeque::new()),
-        })
+            stats: CodeStats::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The code of a component: from memory, else from its file, else compiled now.
-    pub(crate) async fn get(&self, component: Digest) -> Result<Arc<Code>, Error> {
-        if let Some(code) = self.loaded(component) {
+    ///
+    /// What somebody waits for goes on when they no longer do (a request gives up after `boot_ms`), so that
+    /// the next one finds it done. What nobody waits for is given up as soon as somebody does, and
+    /// started again with their priority.
+    pub(crate) async fn get(
+        &self,
+        component: Digest,
+        urgency: Urgency,
+    ) -> Result<Arc<Code>, Error> {
+        if let Some(code) = self.inner.loaded(component) {
+            self.inner.stats.hit();
             return Ok(code);
         }
-        let _alone = self.locks.lock(component).await;
-        if let Some(code) = self.loaded(component) {
-            return Ok(code);
+        if urgency == Urgency::Later {
+            return self.inner.later(component, || self.inner.find(component, urgency)).await;
         }
-        let path = self.directory.join(self.key(component)).with_extension("cwasm");
-        let compiled = match self.map(&path).await? {
-            Some(compiled) => compiled,
-            None => {
-                self.compile(component, &path).await?;
-                self.map(&path).await?.ok_or_else(|| {
-                    Error::compile(component, "the compiler's output does not load")
-                })?
+        let inner = Arc::clone(&self.inner);
+        let task = tokio::spawn(async move {
+            let _wanted = inner.wanted.register(component);
+            let _alone = inner.locks.lock(component).await;
+            inner.find(component, urgency).await
+        });
+        task.await.map_err(|error| Error::Engine(format!("loading code: {error}")))?
+    }
+
+    /// What metrics tell of the cache.
+    pub(crate) fn stats(&self) -> &CodeStats {
+        &self.inner.stats
+    }
+
+    /// Components compiled so far.
+    pub(crate) fn compiled(&self) -> u64 {
+        self.inner.stats.compiles()
+    }
+}
+
+impl Inner {
+    /// Does `work` for a component while no request or deploy needs the same component.
+    async fn later<T, F: Future<Output = T>>(&self, component: Digest, work: impl Fn() -> F) -> T {
+        loop {
+            let alone = self.locks.lock(component).await;
+            tokio::select! {
+                biased;
+                () = self.wanted.wait(component) => {}
+                done = work() => return done,
             }
-        };
-        let code = Arc::new(self.link(component, &compiled)?);
-        let mut loaded = self.loaded.lock();
-        loaded.retain(|_, code| code.strong_count() > 0);
-        loaded.insert(component, Arc::downgrade(&code));
-        drop(loaded);
-        let mut recent = self.recent.lock();
-        recent.push_back(Arc::clone(&code));
-        let forgotten = if recent.len() > RECENT { recent.pop_front() } else { None };
-        drop(recent);
-        drop(forgotten);
-        Ok(code)
+            drop(alone);
+            self.wanted.wait_until_not(component).await;
+        }
     }
 
     fn loaded(&self, component: Digest) -> Option<Arc<Code>> {
-        self.loaded.lock().get(&component).and_then(Weak::upgrade)
+        self.loaded.lock().get(&component).and_then(|loaded| loaded.code.upgrade())
     }
 
-    /// File name of a component's code.
-    fn key(&self, component: Digest) -> String {
-        Digest::of(format!("{component} {}", self.compatibility).as_bytes()).hex()
+    /// The component's code, wherever it is. The caller holds the component's lock.
+    async fn find(&self, component: Digest, urgency: Urgency) -> Result<Arc<Code>, Error> {
+        if let Some(code) = self.loaded(component) {
+            return Ok(code);
+        }
+        let found = self.find_file(component).await?;
+        let is_new = found.is_none();
+        let (path, compiled) = match found {
+            Some(found) => {
+                self.stats.hit();
+                found
+            }
+            None => {
+                let path = self.compile(component, urgency).await?;
+                let compiled = self.map(&path).await?;
+                let gone = || Error::cache(&path)(std::io::ErrorKind::NotFound.into());
+                let compiled = compiled.ok_or_else(gone)?;
+                (path, compiled)
+            }
+        };
+        let refused = |reason| Error::component(component, reason);
+        let code = Arc::new(self.link(component, &compiled.map_err(refused)?)?);
+        self.remember(component, &code, path);
+        if is_new {
+            self.prune().await;
+        }
+        Ok(code)
     }
 
-    async fn compile(&self, component: Digest, path: &Path) -> Result<(), Error> {
+    /// The first of the component's files that may be loaded, if there is one, and what came of it.
+    async fn find_file(&self, component: Digest) -> Result<Option<Mapped>, Error> {
+        let own = self.files.path(component, &self.shape.name);
+        if let Some(compiled) = self.map(&own).await? {
+            return Ok(Some((own, compiled)));
+        }
+        if self.shape.exact {
+            return Ok(None);
+        }
+        // Without a compiler the node does not know its shape: whatever loads has the right one.
+        let mut refused = None;
+        for path in self.others(component).await? {
+            match self.map(&path).await? {
+                Some(Ok(compiled)) => return Ok(Some((path, Ok(compiled)))),
+                Some(Err(reason)) => refused = Some(reason),
+                None => {}
+            }
+        }
+        if let Some(reason) = refused {
+            tracing::warn!(component = component.short(), "its code is for another node: {reason}");
+        }
+        Ok(None)
+    }
+
+    fn remember(&self, component: Digest, code: &Arc<Code>, path: PathBuf) {
+        let mut loaded = self.loaded.lock();
+        loaded.retain(|_, loaded| loaded.code.strong_count() > 0);
+        loaded.insert(component, Loaded { code: Arc::downgrade(code), path });
+        drop(loaded);
+        let mut recent = self.recent.lock();
+        recent.push_back(Arc::clone(code));
+        let forgotten = if recent.len() > RECENT { recent.pop_front() } else { None };
+        drop(recent);
+        drop(forgotten);
+    }
+
+    /// Files that are mapped by this process.
+    fn mapped(&self) -> HashSet<PathBuf> {
+        let loaded = self.loaded.lock();
+        let used = loaded.values().filter(|loaded| loaded.code.strong_count() > 0);
+        used.map(|loaded| loaded.path.clone()).collect()
+    }
+
+    /// Compiles a component, and returns the code's file.
+    async fn compile(&self, component: Digest, urgency: Urgency) -> Result<PathBuf, Error> {
+        if matches!(self.compiler, Compiler::None) {
+            return Err(Error::NotCompiled { component: component.short() });
+        }
         let input = self.blobs.verified_file(component, self.limits.component_bytes).await?;
-        let permit = self.compiles.acquire().await;
-        let output = tempfile::Builder::new()
-            .suffix(".tmp")
-            .tempfile_in(&self.directory)
-            .map_err(Error::cache(&self.directory))?
-            .into_temp_path();
-        let started = std::time::Instant::now();
-        compile(&self.compiler, component, &input, &output, &self.limits).await?;
+        let slots = if urgency == Urgency::Now { &self.compiles } else { &self.later };
+        let permit = slots.acquire().await;
+        let output = self.files.temporary().map_err(Error::cache(self.files.directory()))?;
+        let started = Instant::now();
+        let compiled =
+            compile(&self.compiler, component, &input, &output, &self.limits, urgency).await;
+        self.stats.compiled(started.elapsed(), compiled.is_ok());
+        compiled?;
         drop(permit);
         tracing::info!(
             component = component.short(),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "compiled"
         );
-        let path = path.to_owned();
-        on_blocking_thread(move || {
-            let digest = digest_of_file(&output)?;
-            let sidecar = path.with_extension("sha256");
-            write_whole(&sidecar, digest.to_string().as_bytes())?;
-            output.persist(&path).map_err(|error| error.error)
-        })
-        .await
-        .map_err(Error::cache(&self.directory))
+        let path = self.files.path(component, &self.shape.name);
+        let to = path.clone();
+        self.on_files(move |files| files.install(output, &to)).await?;
+        Ok(path)
     }
 
     /// Maps a code file, or `None` when there is none that may be trusted.
-    async fn map(&self, path: &Path) -> Result<Option<Component>, Error> {
+    async fn map(&self, path: &Path) -> Result<Option<Result<Component, String>>, Error> {
         let (engine, path) = (self.engine.clone(), path.to_owned());
-        on_blocking_thread(move || Ok(map_verified(&engine, &path)))
-            .await
-            .map_err(Error::cache(&self.directory))
+        self.on_files(move |files| Ok(map::map(&engine, files, &path))).await
     }
 
     fn link(&self, component: Digest, compiled: &Component) -> Result<Code, Error> {
@@ -159,62 +265,22 @@ impl CodeCache {
         let pre = self.linker.instantiate_pre(compiled).map_err(refused)?;
         Ok(Code { pre: ProxyPre::new(pre).map_err(refused)? })
     }
-}
 
-/// Everything but the component that shapes machine code, as text.
-pub(crate) fn compatibility(engine: &Engine) -> String {
-    let mut hasher = Sha256Hasher(Sha256::new());
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{WASMTIME_VERSION} {}", hex::encode(hasher.0.finalize()))
-}
-
-/// [`Hasher`] gives 64 bits only; a key of a cache that is never checked again should have more.
-struct Sha256Hasher(Sha256);
-
-impl Hasher for Sha256Hasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        let digest = self.0.clone().finalize();
-        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    /// Does what blocks on the disk.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Files) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let files = Arc::clone(&self.files);
+        let done = tokio::task::spawn_blocking(move || work(&files)).await;
+        done.map_err(std::io::Error::other)
+            .and_then(|done| done)
+            .map_err(Error::cache(self.files.directory()))
     }
 }
 
-fn map_verified(engine: &Engine, path: &Path) -> Option<Component> {
-    let recorded = std::fs::read_to_string(path.with_extension("sha256")).ok()?;
-    let recorded: Digest = recorded.parse().ok()?;
-    let actual = digest_of_file(path).ok()?;
-    if actual != recorded {
-        tracing::warn!(path = %path.display(), "compiled code is damaged; compiling it again");
-        return None;
-    }
-    #[expect(
-        unsafe_code,
-        reason = "machine code cannot be checked, only its origin: this directory is the node's \
-                  own, files get into it only from our compiler, and the digest that was recorded \
-                  then has just been compared"
-    )]
-    let component = unsafe { Component::deserialize_file(engine, path) };
-    component
-        .inspect_err(|error| tracing::warn!(path = %path.display(), "stale code: {error:#}"))
-        .ok()
-}
-
-/// Writes a file so that it appears whole or not at all.
-fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    std::io::Write::write_all(&mut file, content)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
-}
-
-async fn on_blocking_thread<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
-}
+/// A code file and the component in it, or why the engine refuses it.
+type Mapped = (PathBuf, Result<Component, String>);
 
 #[cfg(test)]
 mod tests;

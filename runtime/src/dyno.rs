@@ -4,8 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
-use wasmtime::{Engine, Store, UpdateDeadline, component::ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime::{
+    Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, component::ResourceTable,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 use wpaas_slug::{Limits, log::LogSink};
 
@@ -16,10 +18,13 @@ use crate::{
     code::Code,
     exchange::Exchange,
     formation::Formation,
+    fs::{Disk, FilesView},
     lines::{DynoLog, Lines},
     memory::Memory,
-    outgoing::{Outgoing, deny_socket},
-    tmp::{Tmp, TmpRoot},
+    metrics::{AppMetrics, Hit, Metrics},
+    net::{Egress, Net, Network, Outgoing},
+    tmp::TmpRoot,
+    trace::SpanSink,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
@@ -28,6 +33,7 @@ const PORT: &str = "8080";
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
+    pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) process_type: Arc<str>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
@@ -35,6 +41,8 @@ pub(crate) struct DynoSpec {
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
     pub(crate) code: Arc<Code>,
+    /// What its dynos may connect to.
+    pub(crate) egress: Arc<Egress>,
 }
 
 /// What all dynos of a node have in common.
@@ -42,7 +50,11 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sink: Arc<dyn LogSink>,
-    tmp: TmpRoot,
+    /// `None` when nothing is traced.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) network: Arc<Network>,
+    tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
     /// Formations with instances.
@@ -57,14 +69,19 @@ impl Host {
         engine: Engine,
         limits: Arc<Limits>,
         sink: Arc<dyn LogSink>,
+        spans: Option<Arc<dyn SpanSink>>,
+        network: Arc<Network>,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             engine,
+            metrics: Metrics::new(&limits),
             limits,
             sink,
-            tmp: TmpRoot::new(cache)?,
+            spans,
+            network,
+            tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             active: Active::new(),
         })
@@ -72,6 +89,10 @@ impl Host {
 
     /// Room for one more instance on this node. When it is full, an idle instance has to go.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return place;
+        }
+        self.metrics.hit(Hit::Places);
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return place;
@@ -81,18 +102,25 @@ impl Host {
             }
         }
     }
+
+    /// Instances that there are.
+    pub(crate) fn places_used(&self) -> usize {
+        let places = Limits::size(self.limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
+        places.saturating_sub(self.places.available_permits())
+    }
 }
 
 /// The state that host functions see.
 pub(crate) struct DynoState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    table: ResourceTable,
+    /// Above the table, because it has to go first: it ends what the table's sockets are sending.
     outgoing: Outgoing,
+    table: ResourceTable,
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
-    _tmp: Tmp,
+    disk: Arc<Disk>,
 }
 
 impl WasiView for DynoState {
@@ -108,6 +136,16 @@ impl WasiHttpView for DynoState {
 }
 
 impl DynoState {
+    /// What wasi:filesystem works on.
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView { disk: &self.disk, table: &mut self.table }
+    }
+
+    /// The dyno's network, with the table that its sockets are in.
+    pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
+        (&self.outgoing.net, &mut self.table)
+    }
+
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
     pub(crate) fn admit_host(&mut self, admit: bool) {
         self.outgoing.admit_host = admit;
@@ -144,22 +182,23 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let tmp = host.tmp.dyno().map_err(|error| StartError::Host(error.into()))?;
-        let wasi = wasi(spec, dyno, &log, &stdout, &stderr, &tmp).map_err(StartError::Host)?;
+        let wasi = wasi(spec, dyno, &stdout, &stderr);
         let limits = &host.limits;
+        let disk = Disk::new(Arc::clone(&spec.checkout.base), &host.tmp, limits, log.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::size(limits.dyno_handles));
         let mut http = WasiHttpCtx::new();
         // Counted in memory, where a field takes more than on the wire.
         http.set_field_size_limit(Limits::size(limits.request_header_bytes).saturating_mul(4));
+        let net = Net::new(Arc::clone(&host.network), Arc::clone(&spec.egress), log.clone());
         let state = DynoState {
             wasi,
             http,
+            outgoing: Outgoing::new(net, Limits::size(limits.body_chunk_bytes)),
             table,
-            outgoing: Outgoing::new(log.clone(), Limits::size(limits.body_chunk_bytes)),
             memory: Memory::new(limits),
             exchange,
-            _tmp: tmp,
+            disk,
         };
         let mut store = Store::new(&host.engine, state);
         store.limiter(|state| &mut state.memory);
@@ -169,7 +208,7 @@ impl Instance {
             if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
         let started = spec.code.pre.instantiate_async(&mut store).await;
-        let proxy = started.map_err(StartError::Guest)?;
+        let proxy = started.map_err(StartError::from)?;
         Ok(Self { store, proxy, log, served: 0, stdout, stderr, _permit: permit })
     }
 
@@ -199,14 +238,14 @@ pub(crate) enum StartError {
     Guest(wasmtime::Error),
 }
 
-fn wasi(
-    spec: &DynoSpec,
-    dyno: &str,
-    log: &DynoLog,
-    stdout: &Lines,
-    stderr: &Lines,
-    tmp: &Tmp,
-) -> wasmtime::Result<WasiCtx> {
+impl From<wasmtime::Error> for StartError {
+    /// Sorts why instantiating failed.
+    fn from(error: wasmtime::Error) -> Self {
+        if error.is::<PoolConcurrencyLimitError>() { Self::Host(error) } else { Self::Guest(error) }
+    }
+}
+
+fn wasi(spec: &DynoSpec, dyno: &str, stdout: &Lines, stderr: &Lines) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.args(&spec.args)
         .envs(&spec.env)
@@ -215,13 +254,12 @@ fn wasi(
         .initial_cwd("/app")
         .stdout(stdout.clone())
         .stderr(stderr.clone())
-        .preopened_dir(&spec.checkout.app, "/app", FsPerms::ReadOnly)?
-        .preopened_dir(tmp.path(), "/tmp", FsPerms::ReadWrite)?
-        .socket_addr_check(deny_socket(log.clone()))
-        .allow_tcp(true)
+        // The linker has put the dyno's own network in the place of the system's; should it ever not, this
+        // is closed.
+        .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    Ok(wasi.build())
+    wasi.build()
 }
 
 /// The environment of a process type: config vars, without those that the platform sets itself.

@@ -8,7 +8,7 @@ use wasmtime::{
 };
 use wpaas_slug::Limits;
 
-use crate::{Error, dyno::DynoState};
+use crate::{Error, dyno::DynoState, fs, net};
 
 /// The full version of the compiler. Wasmtime by itself compares the major version only, so that a
 /// patched host would run code of the vulnerable compiler; a test compares this with `Cargo.lock`.
@@ -50,9 +50,9 @@ fn config() -> Result<Config, Error> {
     Ok(config)
 }
 
-/// The engine that compiles. It allocates on demand: the pool's address space would not fit into the
-/// compiler's limit, and the choice of allocator is no part of the generated code.
-pub(crate) fn compiling() -> Result<Engine, Error> {
+/// The engine that allocates on demand, which is also the one that compiles: the pool's address space would
+/// not fit into the compiler's limit, and the choice of allocator is no part of the generated code.
+pub(crate) fn on_demand() -> Result<Engine, Error> {
     Engine::new(&config()?).map_err(|error| Error::Engine(format!("{error:#}")))
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn running(limits: &Limits) -> Result<Engine, Error> {
             tracing::warn!(
                 "no address space for the pool of instances, starting dynos will be slower: {error:#}"
             );
-            compiling()?
+            on_demand()?
         }
     };
     start_ticker(&engine, Limits::ms(limits.epoch_tick_ms.max(1)))?;
@@ -131,13 +131,18 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<DynoState>, Error> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail)?;
+    // In place of wasmtime's own, which would open files and sockets of the host for guests.
+    linker.allow_shadowing(true);
+    fs::add_to_linker(&mut linker, DynoState::files).map_err(fail)?;
+    net::add_to_linker(&mut linker).map_err(fail)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::compatibility;
+    use crate::compile::shape;
 
     #[test]
     fn version_is_that_of_the_lock_file() {
@@ -152,6 +157,6 @@ mod tests {
         let limits = Limits { dynos_per_node: 4, ..Limits::default() };
         let running = running(&limits).unwrap();
         assert!(running.pooling_allocator_metrics().is_some());
-        assert_eq!(compatibility(&running), compatibility(&compiling().unwrap()));
+        assert_eq!(shape(&running), shape(&on_demand().unwrap()));
     }
 }

@@ -32,6 +32,15 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
+    /// There is no machine code for the component, and the node has no compiler.
+    #[error(
+        "component {component} is not compiled for this node, and the node has no compiler; \
+         compile it where there is one, with `wpaas prepare` or `Node::prepare_code`"
+    )]
+    NotCompiled {
+        /// Its blob, shortened.
+        component: String,
+    },
     /// The component was refused by the compiler.
     #[error("component {component} does not compile: {reason}")]
     Compile {
@@ -62,19 +71,30 @@ pub enum Error {
         /// The process type.
         name: String,
     },
+    /// A rule of the release's egress cannot be understood, or there are too many.
+    #[error("egress: {0}")]
+    Egress(String),
+    /// The certificates that the operator adds cannot be read.
+    #[error("certificates to trust: {0}")]
+    Certificates(String),
 }
 
 impl Error {
     /// Whether the slug or component is at fault, so that trying again does not help.
     pub fn permanent(&self) -> bool {
         match self {
-            Self::Compile { .. } | Self::Component { .. } | Self::NotHttp { .. } => true,
+            Self::Compile { .. }
+            | Self::Component { .. }
+            | Self::NotHttp { .. }
+            | Self::Egress(_) => true,
             Self::Store(store::Error::Manifest(_) | store::Error::TooLarge { .. }) => true,
             Self::Engine(_)
             | Self::NoRuntime
             | Self::Cache { .. }
             | Self::Store(_)
             | Self::CompilerStart { .. }
+            | Self::Certificates(_)
+            | Self::NotCompiled { .. }
             | Self::UnknownStack(_) => false,
         }
     }

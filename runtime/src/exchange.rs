@@ -37,6 +37,17 @@ pub(crate) enum Start {
     Cold,
 }
 
+impl Start {
+    /// As in the router's log line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Fresh => "fresh",
+            Self::Cold => "cold",
+        }
+    }
+}
+
 /// What the guest said instead of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum GuestError {
@@ -92,6 +103,8 @@ pub(crate) struct Exchange {
     /// The guest has returned and will write no more.
     returned: AtomicBool,
     body: AtomicWaker,
+    /// The client broke the request's body off.
+    broken_off: AtomicBool,
     cpu_ns: AtomicU64,
     /// The instance's memory in bytes.
     memory: OnceLock<Arc<AtomicUsize>>,
@@ -128,6 +141,7 @@ impl Exchange {
             cut: OnceLock::new(),
             returned: AtomicBool::new(false),
             body: AtomicWaker::new(),
+            broken_off: AtomicBool::new(false),
             cpu_ns: AtomicU64::new(0),
             memory: OnceLock::new(),
             start: OnceLock::new(),
@@ -308,6 +322,16 @@ impl Exchange {
             // The first byte is due only when the request is complete.
             state.deadline = state.deadline.max(Instant::now() + self.times.idle);
         }
+    }
+
+    /// The client has broken the request's body off; what the guest does then is not its fault.
+    pub(crate) fn upload_broke(&self) {
+        self.broken_off.store(true, Ordering::Relaxed);
+    }
+
+    /// The code for a guest that ends its response before its end.
+    pub(crate) fn interrupted(&self) -> HCode {
+        if self.broken_off.load(Ordering::Relaxed) { HCode::H27 } else { HCode::H18 }
     }
 
     /// A part of the response's body goes to the client.

@@ -22,7 +22,7 @@ use crate::{
     dyno::{DynoSpec, Host, Instance, StartError},
     exchange::{Exchange, Start},
     lines::DynoLog,
-    pool::{Lease, Pool, Refused},
+    pool::{Lease, Pool, Refused, Usage},
     worker,
 };
 
@@ -191,6 +191,11 @@ impl Formation {
             tokio::time::sleep(drain).await;
             stopped.cancel();
         });
+    }
+
+    /// How many dynos work and wait, and how many requests wait.
+    pub(crate) fn usage(&self) -> Usage {
+        self.pool.usage()
     }
 
     /// The dynos as `ps` shows them.

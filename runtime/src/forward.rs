@@ -1,11 +1,12 @@
 //! What the router changes in requests and responses on their way (RFC 9110 section 7, and the headers that
 //! Heroku's router adds).
 
-use std::net::IpAddr;
+use std::{fmt::Write, net::IpAddr};
 
+use bytes::BytesMut;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts as RequestParts,
-    uri::Authority,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
+    request::Parts as RequestParts, uri::Authority,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -32,66 +33,174 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// The host that a request names: the authority of its target, else its `Host`. The message of the error is
-/// for the client.
-pub(crate) fn host(parts: &RequestParts) -> Result<String, &'static str> {
-    if let Some(authority) = parts.uri.authority() {
-        return valid(authority.as_str());
+/// Who sends a request, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) ip: IpAddr,
+    /// Over TLS that the router ends.
+    pub(crate) tls: bool,
+}
+
+/// Marks requests that came over TLS; the guest's scheme is `https` then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls;
+
+/// A request that cannot be routed, and what the client is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) message: &'static str,
+}
+
+fn bad(message: &'static str) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, message }
+}
+
+fn not_implemented(message: &'static str) -> Refused {
+    Refused { status: StatusCode::NOT_IMPLEMENTED, message }
+}
+
+/// Refuses what must not reach a dyno, and finds the host that the request names: the authority of its target,
+/// else its `Host`.
+pub(crate) fn check(parts: &RequestParts) -> Result<String, Refused> {
+    if parts.method == Method::CONNECT {
+        return Err(not_implemented("CONNECT is not supported."));
     }
+    // `GET whole` would make a host of what is no path (RFC 9112, 3.2.3).
+    if parts.uri.authority().is_some() && parts.uri.scheme().is_none() {
+        return Err(bad("The request's target is malformed."));
+    }
+    transfer_codings(&parts.headers)?;
+    host(parts)
+}
+
+/// hyper takes off `chunked` alone, so that anything else would reach the dyno encoded and unnamed (RFC 9112,
+/// 6.1 and 7).
+fn transfer_codings(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut chunked = false;
+    for value in headers.get_all(header::TRANSFER_ENCODING) {
+        for coding in value.as_bytes().split(|byte| *byte == b',') {
+            if !coding.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                return Err(not_implemented("The transfer coding is not supported."));
+            }
+            if std::mem::replace(&mut chunked, true) {
+                return Err(bad("The body is chunked twice."));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9112, 3.2; RFC 9113, 8.3.1.
+fn host(parts: &RequestParts) -> Result<String, Refused> {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => valid(host.to_str().map_err(|_| "The Host header is malformed.")?),
-        (None, _) => Err("The request has no Host header."),
-        (Some(_), Some(_)) => Err("The request has several Host headers."),
+    let named = match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return Err(bad("The request has several Host headers.")),
+        (Some(host), None) => Some(valid(host.to_str().map_err(|_| bad(MALFORMED_HOST))?)?),
+        (None, None) => None,
+    };
+    let Some(authority) = parts.uri.authority() else {
+        return named.ok_or(bad("The request has no Host header."));
+    };
+    let authority = valid(authority.as_str())?;
+    match named {
+        None if parts.version == Version::HTTP_11 => Err(bad("The request has no Host header.")),
+        // Two proxies could each take another one for the host.
+        Some(named)
+            if parts.version >= Version::HTTP_2 && !named.eq_ignore_ascii_case(&authority) =>
+        {
+            Err(bad("The Host header is not the request's authority."))
+        }
+        _ => Ok(authority),
     }
 }
 
-fn valid(host: &str) -> Result<String, &'static str> {
+const MALFORMED_HOST: &str = "The Host header is malformed.";
+
+fn valid(host: &str) -> Result<String, Refused> {
     match host.parse::<Authority>() {
         Ok(authority) if !host.contains('@') => Ok(authority.as_str().to_owned()),
-        _ => Err("The Host header is malformed."),
+        _ => Err(bad(MALFORMED_HOST)),
     }
 }
 
-/// Makes the request that the dyno sees, and what the log says of it. `host` is [`host`]'s.
-pub(crate) fn request(parts: &mut RequestParts, host: String, client: IpAddr) -> RequestInfo {
+/// Makes the request that the dyno sees, and what the log says of it. `host` is [`check`]'s.
+pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) -> RequestInfo {
     let headers = &mut parts.headers;
     strip_hop_by_hop(headers);
     // HTTP/2 splits this field for its compression, and a dyno must not see that (RFC 9113, 8.2.3).
     join(headers, header::COOKIE, "; ");
-    let fwd = join(headers, FORWARDED_FOR, ", ");
-    let fwd = if fwd.is_empty() { client.to_string() } else { format!("{fwd}, {client}") };
-    let request_id = headers
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| is_request_id(id))
-        .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
-    let port = if port.parse::<u16>().is_ok() { port } else { "80" };
-    let start = Timestamp::now().as_millisecond().to_string();
+    join(headers, FORWARDED_FOR, ", ");
+    let (protocol, default_port) = if client.tls { ("https", "443") } else { ("http", "80") };
+    let port = host.rsplit_once(':').map_or(default_port, |(_, port)| port);
+    let port = if port.parse::<u16>().is_ok() { port } else { default_port };
 
-    set(headers, FORWARDED_FOR, &fwd);
-    set(headers, FORWARDED_PROTO, "http");
-    set(headers, FORWARDED_PORT, port);
-    set(headers, REQUEST_ID, &request_id);
-    set(headers, REQUEST_START, &start);
-    set(headers, header::HOST, &host);
+    let mut values = Values::new();
+    let known = headers.get(&FORWARDED_FOR).filter(|known| !known.is_empty());
+    let fwd = match known.and_then(|known| known.to_str().ok()) {
+        Some(known) => values.write(format_args!("{known}, {}", client.ip)),
+        None => values.write(format_args!("{}", client.ip)),
+    };
+    let known = headers.get(&REQUEST_ID);
+    let request_id = match known.filter(|id| id.to_str().is_ok_and(is_request_id)) {
+        Some(known) => known.clone(),
+        None => values.text(Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+    };
+    let start = Timestamp::now().as_millisecond();
+    let start = values.text(itoa::Buffer::new().format(start));
+    let port = if port == default_port {
+        HeaderValue::from_static(default_port)
+    } else {
+        values.text(port)
+    };
+    let host = match headers.get(header::HOST) {
+        Some(known) if known == host.as_str() => known.clone(),
+        _ => values.text(&host),
+    };
+
+    headers.insert(FORWARDED_FOR, fwd.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(protocol));
+    headers.insert(FORWARDED_PORT, port);
+    headers.insert(REQUEST_ID, request_id.clone());
+    headers.insert(REQUEST_START, start);
+    headers.insert(header::HOST, host.clone());
     headers.append(header::VIA, HeaderValue::from_static(VIA));
     // To a dyno there is one HTTP.
     parts.version = Version::HTTP_11;
+    if client.tls {
+        parts.extensions.insert(OverTls);
+    }
 
     RequestInfo {
         method: parts.method.clone(),
         target: parts.uri.path_and_query().cloned(),
-        host: get(headers, header::HOST),
-        request_id: get(headers, REQUEST_ID),
-        fwd: get(headers, FORWARDED_FOR),
-        protocol: "http",
+        host,
+        request_id,
+        fwd,
+        protocol,
     }
 }
 
-fn get(headers: &HeaderMap, name: HeaderName) -> HeaderValue {
-    headers.get(name).cloned().unwrap_or(HeaderValue::from_static(""))
+/// Values of headers, written one after another into one allocation.
+struct Values(BytesMut);
+
+impl Values {
+    fn new() -> Self {
+        Self(BytesMut::with_capacity(192))
+    }
+
+    fn text(&mut self, text: &str) -> HeaderValue {
+        self.write(format_args!("{text}"))
+    }
+
+    /// All that is written comes from headers or is made of digits and letters; anything else would give an
+    /// empty value.
+    fn write(&mut self, text: std::fmt::Arguments<'_>) -> HeaderValue {
+        let written = self.0.write_fmt(text);
+        let value = self.0.split().freeze();
+        let value = written.ok().and_then(|()| HeaderValue::from_maybe_shared(value).ok());
+        value.unwrap_or(HeaderValue::from_static(""))
+    }
 }
 
 /// Makes the headers that the client sees.
@@ -101,6 +210,10 @@ pub(crate) fn response(headers: &mut HeaderMap) {
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Looking at each name costs less than looking each field up.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -115,22 +228,17 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Joins the values of a field into one, and returns it. Values that are no text are dropped.
-fn join(headers: &mut HeaderMap, name: HeaderName, separator: &str) -> String {
-    let values: Vec<&str> =
-        headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
-    let (count, joined) = (values.len(), values.join(separator));
-    if count > 1 {
-        set(headers, name, &joined);
+/// Joins the values of a field into one. Values that are no text are dropped.
+fn join(headers: &mut HeaderMap, name: HeaderName, separator: &str) {
+    let mut values = headers.get_all(&name).iter();
+    if values.next().is_none() || values.next().is_none() {
+        return;
     }
-    joined
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => drop(headers.insert(name, value)),
-        // All values come from headers or are made of digits and letters.
-        Err(_) => drop(headers.remove(name)),
+    let values = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
+    let joined = values.collect::<Vec<_>>().join(separator);
+    // Text put together from values is a value.
+    if let Ok(joined) = HeaderValue::from_str(&joined) {
+        headers.insert(name, joined);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Heroku's error codes: what they are called, and the pages that clients see.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::Full;
+
+use crate::forward::Refused;
 
 /// Why a request did not get the app's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,25 @@ pub(crate) enum HCode {
 }
 
 impl HCode {
+    /// Every code, in the order of the numbers that they are counted by. Its length is that of the last
+    /// one's number plus one, so a code that is missing here does not compile.
+    pub(crate) const ALL: [Self; Self::H99 as usize + 1] = [
+        Self::H10,
+        Self::H11,
+        Self::H12,
+        Self::H13,
+        Self::H14,
+        Self::H15,
+        Self::H17,
+        Self::H18,
+        Self::H20,
+        Self::H27,
+        Self::H28,
+        Self::H80,
+        Self::H81,
+        Self::H99,
+    ];
+
     /// `H12`
     pub(crate) fn code(self) -> &'static str {
         self.texts().0
@@ -102,9 +123,15 @@ pub(crate) fn no_such_app() -> Response<Full<Bytes>> {
     page(StatusCode::NOT_FOUND, "No such app", text, None)
 }
 
-/// The page for a request that cannot be routed at all.
-pub(crate) fn bad_request(text: &str) -> Response<Full<Bytes>> {
-    page(StatusCode::BAD_REQUEST, "Bad request", text, None)
+/// The page for a request that cannot be routed at all. On HTTP/1 it is the connection's last: what follows
+/// such a request is best not read as another one.
+pub(crate) fn refused(refused: &Refused, version: Version) -> Response<Full<Bytes>> {
+    let mut page = page(refused.status, "Bad request", refused.message, None);
+    // HTTP/2 has no such field (RFC 9113, 8.2.2).
+    if version <= Version::HTTP_11 {
+        page.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    page
 }
 
 /// The page while the gate is closed; `text` is shown as it is.

@@ -23,26 +23,44 @@ mod body;
 mod checkout;
 mod code;
 mod compile;
+mod connection;
 mod dyno;
 mod engine;
 mod error;
 mod exchange;
 mod formation;
 mod forward;
+mod framing;
+mod fs;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hcode;
 mod keyed;
 mod lines;
 mod memory;
+mod metrics;
+mod net;
 mod node;
-mod outgoing;
 mod pool;
+mod prepare;
+mod protocol;
 mod request_log;
 mod router;
 mod server;
 mod table;
+mod tls;
 mod tmp;
+mod trace;
+mod wire;
 mod worker;
 
-pub use compile::{Compiler, compile_main};
+pub use compile::Compiler;
+#[cfg(feature = "compiler")]
+pub use compile::compile_main;
 pub use error::Error;
+pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
+pub use prepare::Prepared;
+pub use tls::{Tls, TlsError};
+pub use trace::{Span, SpanSink};

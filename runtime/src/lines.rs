@@ -44,7 +44,7 @@ impl DynoLog {
 }
 
 /// Cuts into pieces of at most `limit` bytes, not inside a UTF-8 character. Nothing gives one empty piece.
-fn cut(mut text: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn cut(mut text: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
     let mut done = false;
     std::iter::from_fn(move || {
         if done {

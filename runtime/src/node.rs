@@ -1,7 +1,6 @@
 //! The node: what embedders see.
 
 use std::{
-    collections::{BTreeMap, HashSet},
     future::Future,
     io,
     os::unix::fs::DirBuilderExt,
@@ -14,7 +13,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -25,22 +23,26 @@ use wpaas_slug::{
 };
 
 use crate::{
-    Compiler, Error,
+    Compiler, Error, Prepared,
     app::{App, Parts, Release, Resources},
     blobs::Blobs,
     checkout::Checkouts,
     code::CodeCache,
+    compile::Urgency,
     dyno::Host,
     engine,
+    metrics::{Exposition, NodeState},
+    net::{self, Network, Resolve},
+    prepare,
     router::Router,
-    server,
+    server::{self, Doors},
     table::{Naming, Table},
+    tls::Tls,
+    trace::SpanSink,
 };
 
 /// How often formations are looked after.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
-/// Releases prepared at the same time after a start.
-const CONCURRENT_PREPARATIONS: usize = 4;
 
 /// Holds requests back until what they ask for is there.
 #[async_trait]
@@ -57,9 +59,11 @@ pub struct Builder {
     codes: Option<PathBuf>,
     limits: Limits,
     sink: Arc<dyn LogSink>,
+    spans: Option<Arc<dyn SpanSink>>,
     compiler: Compiler,
     gate: Option<Arc<dyn Gate>>,
     naming: Naming,
+    network: net::Options,
 }
 
 impl Builder {
@@ -85,7 +89,15 @@ impl Builder {
         self
     }
 
-    /// How components are compiled; default is [`Compiler::InProcess`].
+    /// Where the router's spans go; default is that nothing is traced.
+    #[must_use]
+    pub fn span_sink(mut self, sink: Arc<dyn SpanSink>) -> Self {
+        self.spans = Some(sink);
+        self
+    }
+
+    /// How components are compiled; default is [`Compiler::InProcess`], without the feature `compiler`
+    /// [`Compiler::None`].
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
@@ -113,13 +125,38 @@ impl Builder {
         self
     }
 
+    /// Networks that every app's dynos may connect to, whatever its egress rules say, on every port;
+    /// default is none.
+    #[must_use]
+    pub fn egress_networks(mut self, networks: Vec<ipnet::IpNet>) -> Self {
+        self.network.networks = networks;
+        self
+    }
+
+    /// Looks names up for dynos' outgoing connections; default is the system's resolver. Embedders may
+    /// bring their own.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.network.resolver = Some(resolver);
+        self
+    }
+
+    /// Certificates of authorities, in PEM, that dynos' outgoing HTTPS trusts beside the system's; default
+    /// is none.
+    #[must_use]
+    pub fn trusted_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.network.certificates = pem.into();
+        self
+    }
+
     /// Starts the node, without apps. Must be called inside a tokio runtime, for the tasks that end
     /// idle dynos.
     ///
     /// # Errors
     ///
     /// [`Error::Engine`] when the machine cannot run the engine, [`Error::Cache`] when the cache
-    /// directory cannot be used, [`Error::NoRuntime`] outside a runtime.
+    /// directory cannot be used, [`Error::Certificates`] when those to trust cannot be read,
+    /// [`Error::NoRuntime`] outside a runtime.
     pub fn build(self) -> Result<Node, Error> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
         // Nobody else may write where machine code is loaded from, nor read apps' files.
@@ -129,6 +166,7 @@ impl Builder {
             .create(&self.cache)
             .map_err(Error::cache(&self.cache))?;
         let limits = Arc::new(self.limits);
+        let network = Network::new(self.network, Arc::clone(&limits))?;
         let engine = engine::running(&limits)?;
         let blobs = Blobs::new(self.store, &self.cache)?;
         let resources = Arc::new(Resources {
@@ -140,17 +178,26 @@ impl Builder {
                 self.compiler,
                 Arc::clone(&limits),
             )?,
-            host: Arc::new(Host::new(engine, Arc::clone(&limits), self.sink, &self.cache)?),
+            host: Arc::new(Host::new(
+                engine,
+                Arc::clone(&limits),
+                self.sink,
+                self.spans,
+                network,
+                &self.cache,
+            )?),
             stacks: RwLock::default(),
             stack_codes: Mutex::default(),
         });
         runtime.spawn(tend(Arc::downgrade(&resources.host)));
+        runtime.spawn(resources.codes.upkeep());
         let router = Arc::new(Router {
             table: Table::new(self.naming),
             resources: Arc::clone(&resources),
             gate: self.gate,
         });
-        let inner = Inner { router, resources, limits, changes: AtomicU64::new(0) };
+        let doors = Arc::new(Doors::new(&limits));
+        let inner = Inner { router, resources, limits, doors, changes: AtomicU64::new(0) };
         Ok(Node { inner: Arc::new(inner) })
     }
 }
@@ -176,6 +223,7 @@ struct Inner {
     router: Arc<Router>,
     resources: Arc<Resources>,
     limits: Arc<Limits>,
+    doors: Arc<Doors>,
     /// Counts changes in the order in which they arrive.
     changes: AtomicU64,
 }
@@ -190,9 +238,11 @@ impl Node {
             codes: None,
             limits: Limits::default(),
             sink: Arc::new(NoLog),
-            compiler: Compiler::InProcess,
+            spans: None,
+            compiler: Compiler::default(),
             gate: None,
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
+            network: net::Options::default(),
         }
     }
 
@@ -207,13 +257,35 @@ impl Node {
         for before in &before {
             self.inner.retire_unless_current(before);
         }
-        tokio::spawn(prepare_all(Arc::downgrade(&self.inner), snapshot.stacks, apps));
+        let resources = Arc::downgrade(&self.inner.resources);
+        tokio::spawn(prepare::ahead(resources, snapshot.stacks, apps));
+    }
+
+    /// Compiles what `snapshot` needs, and every component that the code directory has only code of
+    /// another shape for (another version of wpaas, another CPU), one at a time and at the lowest
+    /// priority. Then another node of the same version that shares the directory need not compile anything at
+    /// its start. Nothing is served, and nothing that a running node uses is touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cache`] when the directory cannot be read. What does not compile is in [`Prepared::failed`].
+    pub async fn prepare_code(&self, snapshot: &Snapshot) -> Result<Prepared, Error> {
+        prepare::code(&self.inner.resources, snapshot).await
     }
 
     /// The formation that gets an app's requests.
     #[cfg(feature = "bench")]
     pub(crate) fn web(&self, app: Uuid) -> Option<Arc<crate::formation::Formation>> {
         self.inner.router.table.get(app)?.release.as_ref()?.web().cloned()
+    }
+
+    /// What the node has counted and what it is doing now, as OpenMetrics text. Takes long with many apps, so
+    /// not to be called where something waits.
+    pub fn metrics(&self) -> String {
+        let apps = self.inner.router.table.all();
+        let apps = apps.iter().map(|app| (app.spec.name.clone(), Arc::clone(&app.metrics)));
+        let metrics = &self.inner.resources.host.metrics;
+        Exposition::new(metrics, apps, self.inner.state()).text()
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then stops accepting and lets requests under way
@@ -227,54 +299,75 @@ impl Node {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let (router, limits) = (Arc::clone(&self.inner.router), Arc::clone(&self.inner.limits));
-        server::serve(router, limits, listener, shutdown).await
+        self.inner.serve(listener, None, shutdown).await
     }
-}
 
-/// Prepares what a snapshot brought, stacks first: they take longest and serve most. Apps that need not run before
-/// a request comes have their slug fetched and compiled and no more, each slug once: what is on disk is
-/// ready within milliseconds, and ten thousand apps that nobody uses take neither memory nor time.
-async fn prepare_all(node: Weak<Inner>, stacks: BTreeMap<String, Digest>, apps: Vec<Arc<App>>) {
-    for (name, component) in stacks {
-        let Some(node) = node.upgrade() else { return };
-        match node.resources.codes.get(component).await {
-            Ok(code) => drop(node.resources.stack_codes.lock().insert(name, code)),
-            Err(error) => tracing::error!(name, "cannot prepare a stack: {error}"),
-        }
+    /// The same over TLS, with HTTP/2 or HTTP/1.1 as the client chooses. When the certificate's files
+    /// change, new connections get what they hold then.
+    ///
+    /// # Errors
+    ///
+    /// Those of the listener.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Tls,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        self.inner.serve(listener, Some(tls), shutdown).await
     }
-    let mut seen = HashSet::new();
-    let wanted = apps.into_iter().filter(|app| {
-        app.release
-            .as_ref()
-            .is_some_and(|release| release.must_run() || seen.insert(release.slug()))
-    });
-    futures::stream::iter(wanted)
-        .for_each_concurrent(CONCURRENT_PREPARATIONS, |app| {
-            let node = node.upgrade();
-            async move {
-                let (Some(node), Some(release)) = (node, &app.release) else { return };
-                if let Err(error) = release.prepare_ahead(&node.resources).await {
-                    tracing::error!(app = app.spec.name, "cannot prepare its release: {error}");
-                }
-            }
-        })
-        .await;
 }
 
 impl Inner {
+    async fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let (router, limits) = (Arc::clone(&self.router), Arc::clone(&self.limits));
+        server::serve(router, limits, Arc::clone(&self.doors), tls, listener, shutdown).await
+    }
+
     fn next_change(&self) -> u64 {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What the node is doing.
+    fn state(&self) -> NodeState {
+        let host = &self.resources.host;
+        let mut state = NodeState {
+            apps: self.router.table.all().len(),
+            places: Limits::size(self.limits.dynos_per_node),
+            places_used: host.places_used(),
+            pool: host.engine.pooling_allocator_metrics().map(Into::into),
+            code: self.resources.codes.stats().into(),
+            lines_dropped: host.sink.dropped(),
+            spans_dropped: host.spans.as_ref().map_or(0, |spans| spans.dropped()),
+            ..NodeState::default()
+        };
+        for formation in host.active.all() {
+            let usage = formation.usage();
+            state.busy += usage.busy;
+            state.idle += usage.idle;
+            state.queued += usage.queued;
+        }
+        state
+    }
+
     /// The app with the release that is running already, if that is the one.
     fn app(&self, spec: Arc<AppSpec>) -> Arc<App> {
-        let current = self.router.table.get(spec.id).and_then(|app| app.release.clone());
+        let before = self.router.table.get(spec.id);
+        let metrics = match &before {
+            Some(before) => Arc::clone(&before.metrics),
+            None => self.resources.host.metrics.app(),
+        };
+        let current = before.and_then(|app| app.release.clone());
         let release = spec.release.as_ref().map(|release| match current {
             Some(current) if current.is(release) => current,
-            _ => Release::new(&spec, release.clone()),
+            _ => Release::new(&spec, Arc::clone(&metrics), release.clone()),
         });
-        Arc::new(App { spec, release })
+        Arc::new(App { spec, metrics, release })
     }
 
     async fn apply_app(&self, spec: Arc<AppSpec>) -> Result<(), ApplyError> {
@@ -290,7 +383,7 @@ impl Inner {
     /// Switches the router, and ends what the change replaced.
     fn install(&self, id: Uuid, app: Option<Arc<App>>, order: u64) {
         let Ok(before) = self.router.table.install(id, app.clone(), order) else { return };
-        if let Some(App { spec, release: Some(release) }) = app.as_deref() {
+        if let Some(App { spec, release: Some(release), .. }) = app.as_deref() {
             release.rescale(&spec.formation);
         }
         if let Some(before) = before {
@@ -307,7 +400,8 @@ impl Inner {
     }
 
     async fn apply_stack(&self, name: String, component: Digest) -> Result<(), ApplyError> {
-        let code = self.resources.codes.get(component).await.map_err(ApplyError::from)?;
+        let code = self.resources.codes.get(component, Urgency::Now).await;
+        let code = code.map_err(ApplyError::from)?;
         self.resources.stacks.write().insert(name.clone(), component);
         self.resources.stack_codes.lock().insert(name.clone(), code);
         for app in self.router.table.all() {
@@ -320,7 +414,8 @@ impl Inner {
             match renewed.prepare(&self.resources).await {
                 Ok(_) => {
                     let spec = Arc::clone(&app.spec);
-                    let app = Arc::new(App { spec, release: Some(renewed) });
+                    let metrics = Arc::clone(&app.metrics);
+                    let app = Arc::new(App { spec, metrics, release: Some(renewed) });
                     self.install(app.spec.id, Some(app), order);
                 }
                 // It goes on with the old component.
@@ -351,7 +446,8 @@ impl NodeLink for Node {
 
     async fn prepare(&self, app: Arc<AppSpec>) -> Result<(), ApplyError> {
         if let Some(release) = &app.release {
-            Parts::get(&self.inner.resources, release.slug).await?;
+            self.inner.resources.host.network.egress(&release.egress)?;
+            Parts::get(&self.inner.resources, release.slug, Urgency::Now).await?;
         }
         Ok(())
     }

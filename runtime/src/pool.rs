@@ -47,6 +47,14 @@ struct Idle<T> {
     since: Instant,
 }
 
+/// What a pool is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) busy: usize,
+    pub(crate) idle: usize,
+    pub(crate) queued: usize,
+}
+
 /// Why there is no dyno for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -231,6 +239,16 @@ impl<T> Pool<T> {
             state.crashed.iter().map(|(at, since)| (*at, (DynoState::Crashed, *since))).collect();
         dynos.extend(state.slots.iter().map(|(at, slot)| (*at, (state_of(slot), slot.since))));
         dynos.into_iter().map(|(number, (state, since))| (number, state, since)).collect()
+    }
+
+    /// How many slots work or start, how many wait for a request, and how many requests wait for a slot.
+    pub(crate) fn usage(&self) -> Usage {
+        let state = self.state.lock();
+        Usage {
+            busy: state.slots.len().saturating_sub(state.idle.len()),
+            idle: state.idle.len(),
+            queued: state.waiters.iter().filter(|waiter| !waiter.is_closed()).count(),
+        }
     }
 
     fn give_back(self: &Arc<Self>, number: u32, instance: Option<T>) {

@@ -1,16 +1,23 @@
 //! The router's log line, in Heroku's format and order, with our own fields at the end.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, uri::PathAndQuery};
 use tokio::time::Instant;
 use uuid::Uuid;
-use wpaas_slug::log::{LogLine, LogSink, Source};
+use wpaas_slug::{
+    Limits,
+    log::{LogLine, LogSink, Source},
+};
 
 use crate::{
+    app::App,
+    dyno::Host,
     exchange::{Exchange, Start},
     formation::DynoName,
     hcode::HCode,
+    metrics::AppMetrics,
+    trace::{Ended, Trace},
 };
 
 /// What is known of a request when it arrives. Shares its text with the request.
@@ -26,7 +33,7 @@ pub(crate) struct RequestInfo {
     pub(crate) protocol: &'static str,
 }
 
-/// Writes one line when the request is over.
+/// Writes one line when the request is over, counts it, and ends its span.
 pub(crate) struct RequestLog {
     sink: Arc<dyn LogSink>,
     app: Uuid,
@@ -34,6 +41,8 @@ pub(crate) struct RequestLog {
     line_bytes: usize,
     received: Instant,
     dispatched: Option<Dispatched>,
+    metrics: Arc<AppMetrics>,
+    trace: Option<Box<Trace>>,
 }
 
 struct Dispatched {
@@ -47,12 +56,45 @@ const LINE_BYTES: usize = 320;
 
 impl RequestLog {
     pub(crate) fn new(
-        sink: Arc<dyn LogSink>,
-        app: Uuid,
+        host: &Host,
+        app: &App,
         info: RequestInfo,
-        line_bytes: usize,
+        trace: Option<Box<Trace>>,
     ) -> Self {
-        Self { sink, app, info, line_bytes, received: Instant::now(), dispatched: None }
+        Self {
+            sink: Arc::clone(&host.sink),
+            app: app.spec.id,
+            info,
+            line_bytes: Limits::size(host.limits.log_line_bytes),
+            received: Instant::now(),
+            dispatched: None,
+            metrics: Arc::clone(&app.metrics),
+            trace,
+        }
+    }
+
+    /// For tests: without a node around it.
+    #[cfg(test)]
+    pub(crate) fn of(sink: Arc<dyn LogSink>, info: RequestInfo, line_bytes: usize) -> Self {
+        Self {
+            sink,
+            app: Uuid::nil(),
+            info,
+            line_bytes,
+            received: Instant::now(),
+            dispatched: None,
+            metrics: crate::metrics::Metrics::new(&Limits::default()).app(),
+            trace: None,
+        }
+    }
+
+    /// The head of the dyno's response is here.
+    pub(crate) fn answered(&self) {
+        let Some(dispatched) = &self.dispatched else { return };
+        let (_, _, start) = dispatched.exchange.accounts();
+        if let Some(start @ (Start::Fresh | Start::Cold)) = start {
+            self.metrics.started(start, self.received.elapsed());
+        }
     }
 
     /// A dyno has the request now.
@@ -61,7 +103,13 @@ impl RequestLog {
     }
 
     /// Writes the line.
-    pub(crate) fn finish(self, status: u16, bytes: u64, code: Option<HCode>) {
+    pub(crate) fn finish(mut self, status: u16, bytes: u64, code: Option<HCode>) {
+        let now = Instant::now();
+        let time = now.duration_since(self.received);
+        self.metrics.request(status, code, time);
+        if let Some(trace) = self.trace.take() {
+            self.end(*trace, status, code, time);
+        }
         let info = &self.info;
         let target = info.target.as_ref().map_or("/", PathAndQuery::as_str);
         let mut line = Line(String::with_capacity(LINE_BYTES + target.len() + info.host.len()));
@@ -84,7 +132,7 @@ impl RequestLog {
                 // Writing to a string does not fail.
                 let _ = write!(line.0, "{}", dispatched.dyno);
                 let connect = dispatched.at.duration_since(self.received).as_millis();
-                let service = dispatched.at.elapsed().as_millis();
+                let service = now.duration_since(dispatched.at).as_millis();
                 line.text(" connect=").number(connect).text("ms service=").number(service);
                 line.text("ms")
             }
@@ -97,6 +145,20 @@ impl RequestLog {
         let Line(mut line) = line;
         line.truncate(line.floor_char_boundary(self.line_bytes));
         self.sink.write(LogLine::now(self.app, Source::Heroku, "router", line));
+    }
+}
+
+impl RequestLog {
+    fn end(&self, trace: Trace, status: u16, code: Option<HCode>, time: Duration) {
+        let dispatched = self.dispatched.as_ref();
+        trace.end(Ended {
+            info: &self.info,
+            status,
+            code,
+            dyno: dispatched.map(|dispatched| &dispatched.dyno),
+            dyno_start: dispatched.and_then(|dispatched| dispatched.exchange.accounts().2),
+            time,
+        });
     }
 }
 
@@ -121,13 +183,8 @@ impl Line {
 
     fn accounts(&mut self, exchange: &Exchange) {
         let (cpu, memory, start) = exchange.accounts();
-        let start = match start {
-            Some(Start::Warm) => "warm",
-            Some(Start::Fresh) => "fresh",
-            Some(Start::Cold) => "cold",
-            None => return,
-        };
-        self.text(" start=").text(start).text(" cpu=").tenths(cpu.as_micros() / 100);
+        let Some(start) = start else { return };
+        self.text(" start=").text(start.name()).text(" cpu=").tenths(cpu.as_micros() / 100);
         self.text("ms mem=").tenths(memory as u128 * 10 / (1024 * 1024)).text("MB");
     }
 
@@ -149,10 +206,7 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use parking_lot::Mutex;
-    use wpaas_slug::Limits;
 
     use super::*;
 
@@ -175,7 +229,8 @@ mod tests {
             fwd: HeaderValue::from_static("1.2.3.4"),
             protocol: "http",
         };
-        (memory.clone(), RequestLog::new(memory, Uuid::nil(), info, line_bytes))
+        let log = RequestLog::of(memory.clone(), info, line_bytes);
+        (memory, log)
     }
 
     #[tokio::test(start_paused = true)]

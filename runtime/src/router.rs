@@ -1,7 +1,7 @@
 //! The router: finds the app, waits for a dyno, and gives the client the app's response or a page that says
 //! why there is none.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -17,13 +17,15 @@ use crate::{
     dyno::Instance,
     exchange::Exchange,
     formation::{DynoName, Formation},
-    forward,
+    forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
+    metrics::Metrics,
     node::Gate,
     pool::{Lease, Refused},
     request_log::RequestLog,
     table::Table,
+    trace::Trace,
 };
 
 /// Finds the way of each request.
@@ -34,33 +36,41 @@ pub(crate) struct Router {
 }
 
 impl Router {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.resources.host.metrics
+    }
+
     /// Answers one request. Dropping the future is the client going away.
     pub(crate) async fn handle<B>(
         &self,
         request: Request<B>,
-        client: IpAddr,
+        client: Client,
     ) -> Response<RouterBody>
     where
         B: Body<Data = Bytes, Error: Into<WasiError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        if parts.method == Method::CONNECT {
-            return page(hcode::bad_request("CONNECT is not supported."));
-        }
-        let host = match forward::host(&parts) {
+        let host = match forward::check(&parts) {
             Ok(host) => host,
-            Err(message) => return page(hcode::bad_request(message)),
+            Err(refused) => {
+                self.metrics().unrouted();
+                return page(hcode::refused(&refused, parts.version));
+            }
         };
         if let Some(gate) = &self.gate
             && let Err(text) = gate.ready().await
         {
             return page(hcode::not_ready(&text));
         }
-        let Some(app) = self.table.route(&host) else { return page(hcode::no_such_app()) };
+        let Some(app) = self.table.route(&host) else {
+            self.metrics().unrouted();
+            return page(hcode::no_such_app());
+        };
         let info = forward::request(&mut parts, host, client);
         let host = &self.resources.host;
-        let line_bytes = Limits::size(host.limits.log_line_bytes);
-        let log = RequestLog::new(Arc::clone(&host.sink), app.spec.id, info, line_bytes);
+        let trace = host.spans.as_ref();
+        let trace = trace.and_then(|sink| Trace::enter(sink, &mut parts.headers, &app.spec.name));
+        let log = RequestLog::new(host, &app, info, trace);
         let request = Request::from_parts(parts, IncomingBody::new(body));
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
@@ -97,6 +107,7 @@ impl Router {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
+        log.answered();
         Ok(deliver(response, exchange, log, bodiless))
     }
 

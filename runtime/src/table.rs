@@ -109,7 +109,7 @@ impl Table {
 pub(crate) struct Superseded;
 
 /// Lower case, without port and without the root's dot.
-fn normal(host: &str) -> String {
+pub(crate) fn normal(host: &str) -> String {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -121,9 +121,10 @@ fn normal(host: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use wpaas_slug::feed::AppSpec;
+    use wpaas_slug::{Limits, feed::AppSpec};
 
     use super::*;
+    use crate::metrics::Metrics;
 
     fn table(single_app: bool) -> Table {
         Table::new(Naming { apps_domain: "localhost".into(), single_app })
@@ -138,7 +139,8 @@ mod tests {
             release: None,
             formation: BTreeMap::new(),
         };
-        Arc::new(App { spec: Arc::new(spec), release: None })
+        let metrics = Metrics::new(&Limits::default()).app();
+        Arc::new(App { spec: Arc::new(spec), metrics, release: None })
     }
 
     fn install(table: &Table, app: Arc<App>, order: u64) {

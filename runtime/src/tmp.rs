@@ -1,4 +1,4 @@
-//! The private `/tmp` directories of dynos: `tmp/<node>/<dyno>` of the cache directory.
+//! Where dynos' private files lie on the host's disk: `tmp/<node>/<dyno>/<number>` of the cache directory.
 //!
 //! A node that was killed leaves its directory behind. Each running node holds a lock on its own, so the
 //! next one to start can tell which may go, also when several nodes share a cache directory.
@@ -6,8 +6,10 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
@@ -41,11 +43,6 @@ impl TmpRoot {
         let lock = lock(directory.path()).map_err(failed())?;
         Ok(Self { directory, _lock: lock })
     }
-
-    /// A new dyno's `/tmp`.
-    pub(crate) fn dyno(&self) -> std::io::Result<Tmp> {
-        Ok(Tmp(Some(TempDir::new_in(self.directory.path())?)))
-    }
 }
 
 /// Locks a node's directory; fails when its node runs.
@@ -55,24 +52,60 @@ fn lock(directory: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// A dyno's private `/tmp`, removed with it.
+/// One dyno's private files, by number. The directory comes with the first file and goes with the dyno; no
+/// name that a guest has chosen is ever in it.
 #[derive(Debug)]
-pub(crate) struct Tmp(Option<TempDir>);
+pub(crate) struct Storage {
+    root: Arc<TmpRoot>,
+    directory: Mutex<Option<TempDir>>,
+}
 
-impl Tmp {
-    pub(crate) fn path(&self) -> PathBuf {
-        self.0.as_ref().map(|directory| directory.path().to_owned()).unwrap_or_default()
+impl Storage {
+    pub(crate) fn new(root: Arc<TmpRoot>) -> Self {
+        Self { root, directory: Mutex::new(None) }
+    }
+
+    /// Makes a file for reading and writing. Blocks.
+    pub(crate) fn create(&self, number: u64) -> std::io::Result<File> {
+        let mut directory = self.directory.lock();
+        let made = match &mut *directory {
+            Some(made) => made,
+            none => none.insert(TempDir::new_in(self.root.directory.path())?),
+        };
+        let path = made.path().join(number.to_string());
+        drop(directory);
+        File::options().read(true).write(true).create_new(true).open(path)
+    }
+
+    /// Where a file is that was made.
+    pub(crate) fn path(&self, number: u64) -> Option<PathBuf> {
+        // The lock is held across a system call only before a dyno's first file, when nobody can ask for one.
+        let directory = self.directory.lock();
+        directory.as_ref().map(|directory| directory.path().join(number.to_string()))
+    }
+
+    /// Removes a file, if there is one, without making the caller wait.
+    pub(crate) fn remove(&self, number: u64) {
+        let Some(path) = self.path(number) else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || std::fs::remove_file(path));
+        }
+    }
+
+    /// Removes a file, if there is one. Blocks.
+    pub(crate) fn remove_waiting(&self, number: u64) {
+        if let Some(path) = self.path(number) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
-impl Drop for Tmp {
+impl Drop for Storage {
     fn drop(&mut self) {
-        let Some(directory) = self.0.take() else { return };
-        // Mostly it is empty. A guest may have filled it with a million files, and removing those must
-        // not hold up a thread that serves requests.
-        if std::fs::remove_dir(directory.path()).is_ok() {
-            let _ = directory.keep();
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let Some(directory) = self.directory.get_mut().take() else { return };
+        // A guest may have made many files, and removing those must not hold up a thread that serves
+        // requests.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(directory));
         }
     }
@@ -93,12 +126,13 @@ mod tests {
 
         let running = TmpRoot::new(cache.path()).unwrap();
         assert!(!left.exists());
-        let tmp = running.dyno().unwrap();
-        let path = tmp.path();
-        std::fs::write(path.join("file"), "x").unwrap();
+        let storage = Storage::new(Arc::new(running));
+        assert!(storage.path(7).is_none(), "nothing before the first file");
+        storage.create(7).unwrap();
+        let path = storage.path(7).unwrap();
         let _other = TmpRoot::new(cache.path()).unwrap();
-        assert!(path.join("file").exists());
-        drop(tmp);
+        assert!(path.exists());
+        drop(storage);
         assert!(!path.exists());
     }
 }

@@ -5,6 +5,7 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use rustix::time::{ClockId, clock_gettime};
+use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::{WasiHttpView, p2::bindings::http::types::Scheme};
 use wpaas_slug::Limits;
@@ -14,8 +15,10 @@ use crate::{
     dyno::{DeadlinePassed, Instance, StartError},
     exchange::{Exchange, GuestError, Start},
     formation::Formation,
+    forward::OverTls,
     hcode::HCode,
     lines::DynoLog,
+    metrics::{AppMetrics, Hit, Quota},
     pool::Lease,
 };
 
@@ -40,7 +43,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(Arc::clone(&exchange));
+    let _answered = Answered(&exchange, &formation.spec.metrics);
     let warm = lease.take();
     let booting =
         formation.spec.boots_on_request && warm.as_ref().is_none_or(|warm| warm.served == 0);
@@ -56,11 +59,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// Answers when the worker ends without an answer, which takes a panic in host code.
-struct Answered(Arc<Exchange>);
+/// Answers when the worker ends without an answer, which takes a panic in host code; and counts the CPU time,
+/// also what the guest used after its response.
+struct Answered<'a>(&'a Exchange, &'a AppMetrics);
 
-impl Drop for Answered {
+impl Drop for Answered<'_> {
     fn drop(&mut self) {
+        self.1.cpu(self.0.accounts().0);
         if !self.0.responded() {
             self.0.fail(HCode::H99);
         }
@@ -120,7 +125,9 @@ impl Worker<'_> {
         let call = async {
             let store = &mut instance.store;
             store.data_mut().admit_host(true);
-            let request = store.data_mut().http().new_incoming_request(Scheme::Http, request);
+            let over_tls = request.extensions().get::<OverTls>().is_some();
+            let scheme = if over_tls { Scheme::Https } else { Scheme::Http };
+            let request = store.data_mut().http().new_incoming_request(scheme, request);
             store.data_mut().admit_host(false);
             let exchange = Arc::clone(self.exchange);
             let respond = move |response| exchange.respond(response);
@@ -140,6 +147,10 @@ impl Worker<'_> {
         }
     }
 
+    fn metrics(&self) -> &AppMetrics {
+        &self.formation.spec.metrics
+    }
+
     /// Answers, logs and accounts for how the call ended. Whether the instance can serve again.
     fn settle(&mut self, instance: &mut Instance, end: End) -> bool {
         let exchange = self.exchange;
@@ -156,6 +167,7 @@ impl Worker<'_> {
                 }
                 instance.served += 1;
                 if over_memory {
+                    self.metrics().memory(Quota::R14);
                     log_memory(&log, instance, "Error R14 (Memory quota exceeded)");
                 }
                 !over_memory && instance.served < self.formation.host.limits.requests_per_instance
@@ -169,6 +181,7 @@ impl Worker<'_> {
                 false
             }
             End::Stopped => {
+                self.metrics().hit(Hit::Drain);
                 log.platform("Stopping remaining request: its release was replaced");
                 let responded = exchange.responded();
                 exchange.fail(if responded { HCode::H18 } else { HCode::H13 });
@@ -176,7 +189,11 @@ impl Worker<'_> {
             }
             End::Trapped(error) => {
                 if over_memory {
+                    self.metrics().memory(Quota::R15);
                     log_memory(&log, instance, "Error R15 (Memory quota vastly exceeded)");
+                }
+                if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+                    self.metrics().hit(Hit::Handles);
                 }
                 self.trapped(&log, &error);
                 false
@@ -231,6 +248,7 @@ impl Worker<'_> {
             log_trap(log, error);
         }
         if exchange.is_over() {
+            self.metrics().hit(Hit::AfterResponse);
             let seconds = self.formation.host.limits.after_response_ms / 1000;
             log.platform(&format!(
                 "Stopping dyno: it went on for more than {seconds} seconds after its response"

@@ -40,7 +40,7 @@ limits! {
     source_upload_bytes = 512 * MIB;
     /// Unpacked source tree (Heroku: checkout at most 1 GB).
     source_bytes = 1024 * MIB;
-    /// Files in a source tree or a slug.
+    /// Files in a source tree or a slug, and directories in a slug.
     source_files = 100_000;
     /// All blobs of a slug (Heroku: 500 MB).
     slug_bytes = 500 * MIB;
@@ -69,6 +69,13 @@ limits! {
     compile_ms = 180_000;
     /// Address space of the compiler's process.
     compile_memory_bytes = 8 * 1024 * MIB;
+    /// Machine code of one component. It has three to four times the component's size.
+    compiled_bytes = 1024 * MIB;
+    /// Machine code that a node keeps in all; beyond this goes what was not used longest.
+    code_bytes = 20 * 1024 * MIB;
+    /// Days that machine code for another version of wpaas or another CPU is kept after its last use, for a
+    /// process of that version that still runs, or a downgrade.
+    code_keep_days = 14;
 
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
@@ -108,8 +115,17 @@ limits! {
     dyno_core_instances = 100;
     /// Host resource handles (bodies, streams, pollables, descriptors) one dyno may hold.
     dyno_handles = 10_000;
-    /// Files written to a dyno's `/tmp`.
-    dyno_tmp_bytes = 64 * MIB;
+    /// Everything that a dyno has written to `/app` and `/tmp` and not removed, by the files' sizes.
+    dyno_disk_bytes = 256 * MIB;
+    /// Files, directories and names that a dyno may make or change; a new file counts as two, a long symlink
+    /// as several.
+    dyno_files = 40_000;
+    /// Files of the host that a dyno keeps open, however many it has open itself.
+    dyno_host_files = 8;
+    /// What a dyno may have handed over for writing to files without waiting for it.
+    dyno_write_buffer_bytes = MIB;
+    /// A path in a dyno, or the target of a symlink (Linux: 4,096).
+    path_bytes = 4_096;
     /// Epoch tick: how often a running guest can be interrupted.
     epoch_tick_ms = 10;
     /// Time for a web process to listen on `$PORT` (Heroku: 60 s), then R10.
@@ -139,10 +155,54 @@ limits! {
     request_header_ms = 30_000;
     /// Client connections of one node.
     connections = 20_000;
+    /// A connection on which nothing happens is ended. (The next head of HTTP/1.1 is due in
+    /// `request_header_ms`.)
+    connection_idle_ms = 60_000;
+    /// A TLS handshake, and waiting for its turn.
+    tls_handshake_ms = 10_000;
+    /// TLS handshakes at the same time over all connections; further ones wait.
+    tls_handshakes = 1_000;
     /// One chunk between guest and client.
     body_chunk_bytes = MIB;
     /// Streams of one HTTP/2 connection.
     h2_streams = 250;
+
+    // -- network of a dyno
+    /// Sockets one dyno may have open; they live inside the host process and are no file descriptors.
+    dyno_sockets = 1_024;
+    /// Outgoing connections of one dyno, those that are being made included. Each is a file descriptor.
+    dyno_connections = 256;
+    /// Outgoing connections of all dynos of a node.
+    node_connections = 8_192;
+    /// Names one dyno looks up at the same time. A lookup counts until it has ended, also when nobody waits
+    /// for it any more.
+    dyno_lookups = 16;
+    /// Different names one dyno may ask for in its life.
+    dyno_names = 1_024;
+    /// What one direction of a socket buffers before its writer has to wait.
+    socket_window_bytes = 128 * KIB;
+    /// What all sockets of one dyno buffer together; beyond this each has a window of 8 KiB.
+    dyno_socket_bytes = 16 * MIB;
+    /// Connections that wait to be accepted on one listening socket.
+    socket_backlog = 128;
+    /// Egress rules of one release.
+    egress_rules = 1_000;
+    /// Addresses of one name that a connection attempt tries.
+    egress_addresses = 8;
+    /// Time to make an outgoing connection: name, TCP and TLS together.
+    egress_connect_ms = 30_000;
+    /// First byte of the response to an outgoing HTTP request.
+    egress_first_byte_ms = 10 * 60_000;
+    /// Between two bytes of the response to an outgoing HTTP request.
+    egress_idle_ms = 10 * 60_000;
+    /// Header section of the response to an outgoing HTTP request.
+    egress_header_bytes = 64 * KIB;
+    /// Time to deliver what a dyno wrote before it closed an outgoing connection.
+    egress_linger_ms = 30_000;
+    /// Lines about refused connections that one dyno logs in one period; further ones are counted.
+    denied_lines = 10;
+    /// That period.
+    denied_period_ms = 10_000;
 
     // -- commands
     /// Time for the platform's API to accept a command's connection.
@@ -175,6 +235,21 @@ limits! {
     log_session_ttl_ms = 5 * 60_000;
     /// Silence after which a tail sends a comment, so that proxies keep the connection.
     log_keepalive_ms = 15_000;
+
+    // -- metrics and traces
+    /// Apps with metrics of their own, first come first served; further ones are counted together. An app takes
+    /// some 3 KB of a scrape.
+    metrics_apps = 1_000;
+    /// Scrapes answered at the same time; further ones get 503.
+    metrics_scrapes = 4;
+    /// Spans that wait to be exported; further ones are dropped.
+    trace_queue_spans = 4_096;
+    /// Spans exported in one request.
+    trace_batch_spans = 512;
+    /// How long a span waits at most until its batch is exported.
+    trace_delay_ms = 5_000;
+    /// One export, with its retries; then its spans are dropped.
+    trace_export_ms = 10_000;
 }
 
 const KIB: u64 = 1024;

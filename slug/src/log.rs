@@ -58,6 +58,11 @@ impl LogLine {
 pub trait LogSink: Send + Sync + 'static {
     /// Takes one line.
     fn write(&self, line: LogLine);
+
+    /// Lines dropped so far, for the node's metrics.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]

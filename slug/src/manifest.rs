@@ -205,6 +205,7 @@ impl SlugConfig {
             directories
                 .extend(file.path.match_indices('/').filter_map(|(at, _)| file.path.get(..at)));
         }
+        within("directories", directories.len() as u64, limits.source_files)?;
         if let Some(both) = files.intersection(&directories).next() {
             return Err(malformed("config", format!("{both} is both a file and a directory")));
         }

@@ -17,6 +17,8 @@ mod deploy;
 mod dev;
 mod kill;
 mod ledger;
+mod observe;
 mod releases;
 mod s3;
 mod steady_load;
+mod upgrade;

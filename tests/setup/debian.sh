@@ -11,6 +11,8 @@ missing_packages() {
   command -v bwrap >/dev/null || echo bubblewrap
   # For the S3 server.
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+  # Attacks the router with slow clients.
+  command -v slowhttptest >/dev/null || echo slowhttptest
   # For guests and apps in Rust.
   has_wasip2_std || has_debian_wasi || echo rustc-web cargo-web rust-web-src wasi-libc lld
 }

@@ -103,16 +103,20 @@ impl External {
             .await?;
         check(captured.status, "bin/release".into())?;
         let text = String::from_utf8_lossy(&captured.stdout);
-        if text.trim_start_matches("---").trim().is_empty() {
-            return Ok(Commands::new());
-        }
-        let info: ReleaseInfo =
-            serde_saphyr::from_str(&text).map_err(|error| Error::Buildpack {
-                url: self.url.clone(),
-                reason: format!("bin/release printed YAML that cannot be read: {error}"),
-            })?;
-        Ok(info.default_process_types.unwrap_or_default())
+        release_info(&text).map_err(|error| Error::Buildpack {
+            url: self.url.clone(),
+            reason: format!("bin/release printed YAML that cannot be read: {error}"),
+        })
     }
+}
+
+/// The process types in what `bin/release` has printed.
+pub(crate) fn release_info(text: &str) -> Result<Commands, serde_saphyr::Error> {
+    if text.trim_start_matches("---").trim().is_empty() {
+        return Ok(Commands::new());
+    }
+    let info: ReleaseInfo = serde_saphyr::from_str(text)?;
+    Ok(info.default_process_types.unwrap_or_default())
 }
 
 /// Archives often hold one directory with everything inside.

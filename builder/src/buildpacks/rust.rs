@@ -1,6 +1,6 @@
 //! Rust apps: a crate that exports `wasi:http/incoming-handler`, compiled by the host's cargo.
 
-mod manifest;
+pub(crate) mod manifest;
 
 use std::{
     collections::{BTreeMap, HashMap},

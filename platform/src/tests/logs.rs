@@ -11,7 +11,7 @@ async fn a_session_shows_the_history_as_plain_lines_or_events() {
     let api = &server.api;
     let id = api.create("demo").await;
     let write = |source, dyno: &str, text: &str| {
-        server.platform.inner.logplex.write(LogLine::now(id, source, dyno, text));
+        server.platform.inner.logplex.write(LogLine::now(id, source, dyno.to_owned(), text));
     };
     write(Source::App, "web.1", "hello");
     write(Source::Heroku, "router", "at=info");

@@ -2,7 +2,6 @@ use futures::FutureExt;
 use http_body_util::{BodyExt, StreamBody};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 use wpaas_slug::{
     Limits,
     log::{LogLine, LogSink},
@@ -40,7 +39,7 @@ fn fixture(announced: Option<u64>) -> Fixture {
         fwd: http::HeaderValue::from_static("f"),
         protocol: "http",
     };
-    let request_log = RequestLog::new(log.clone(), Uuid::nil(), info, 10_000);
+    let request_log = RequestLog::of(log.clone(), info, 10_000);
     let exchange = Arc::new(Exchange::new(&Limits::default()));
     let (guest, mut parts) = mpsc::unbounded_channel();
     let stream = futures::stream::poll_fn(move |cx| parts.poll_recv(cx));
@@ -122,4 +121,27 @@ async fn head_reads_the_body_and_counts_nothing() {
     drop(guest);
     body.discard().await;
     assert!(lines(&log)[0].contains(" status=200 bytes=0 "));
+}
+
+#[tokio::test]
+async fn trailers_are_the_end_even_if_nobody_asks_for_more() {
+    let Fixture { log, guest, body, .. } = fixture(None);
+    guest.send(data("hello")).unwrap();
+    guest.send(Ok(Frame::trailers(http::HeaderMap::new()))).unwrap();
+    let mut body = Box::pin(body);
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    assert!(body.frame().await.unwrap().unwrap().is_trailers());
+    drop(body);
+    assert!(lines(&log)[0].starts_with("at=info "), "{:?}", lines(&log));
+}
+
+#[tokio::test]
+async fn more_than_announced_is_not_sent() {
+    let Fixture { log, guest, body, exchange } = fixture(Some(5));
+    guest.send(data("hel")).unwrap();
+    guest.send(data("lo world")).unwrap();
+    guest.send(Err(WasiError::HttpProtocolError)).unwrap();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    assert!(lines(&log)[0].contains(" status=200 bytes=5 "), "{:?}", lines(&log));
+    assert!(exchange.is_over());
 }

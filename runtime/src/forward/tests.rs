@@ -12,13 +12,14 @@ fn parts(uri: &str, headers: &[(&str, &str)]) -> RequestParts {
 
 fn forwarded(headers: &[(&str, &str)]) -> (HeaderMap, RequestInfo) {
     let mut parts = parts("/a?b", headers);
-    let info = request(&mut parts, "app.localhost:8080".into(), "10.0.0.1".parse().unwrap());
+    let client = Client { ip: "10.0.0.1".parse().unwrap(), tls: false };
+    let info = request(&mut parts, "app.localhost:8080".into(), client);
     (parts.headers, info)
 }
 
 #[test]
 fn host_is_the_authority_or_the_one_host_header() {
-    let of = |uri, headers: &[_]| host(&parts(uri, headers));
+    let of = |uri, headers: &[_]| check(&parts(uri, headers));
     assert_eq!(of("/", &[("host", "a.b:80")]).unwrap(), "a.b:80");
     assert_eq!(of("http://c.d/", &[("host", "a.b")]).unwrap(), "c.d");
     assert_eq!(of("/", &[("host", "[::1]:80")]).unwrap(), "[::1]:80");
@@ -124,4 +125,46 @@ fn responses_lose_connection_fields_and_gain_via() {
     headers.insert("x-b", HeaderValue::from_static("1"));
     response(&mut headers);
     assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-b", "via"]);
+}
+
+#[test]
+fn a_target_with_an_authority_needs_a_sound_host_beside_it() {
+    let of = |version, headers: &[_]| {
+        let mut parts = parts("http://c.d/", headers);
+        parts.version = version;
+        check(&parts)
+    };
+    assert_eq!(of(Version::HTTP_11, &[("host", "a.b")]).unwrap(), "c.d");
+    assert_eq!(of(Version::HTTP_10, &[]).unwrap(), "c.d");
+    assert_eq!(of(Version::HTTP_2, &[]).unwrap(), "c.d");
+    assert_eq!(of(Version::HTTP_2, &[("host", "C.d")]).unwrap(), "c.d");
+    assert!(of(Version::HTTP_11, &[]).is_err());
+    assert!(of(Version::HTTP_11, &[("host", "a b")]).is_err());
+    assert!(of(Version::HTTP_2, &[("host", "a.b")]).is_err());
+    assert!(of(Version::HTTP_2, &[("host", "c.d"), ("host", "c.d")]).is_err());
+    assert!(check(&parts("c.d", &[("host", "c.d")])).is_err(), "no path");
+}
+
+#[test]
+fn transfer_codings_but_one_chunked_are_refused() {
+    let of = |headers: &[_]| {
+        let headers: Vec<_> = [("host", "a")].iter().chain(headers).copied().collect();
+        check(&parts("/", &headers)).map_err(|refused| refused.status.as_u16())
+    };
+    assert_eq!(of(&[("transfer-encoding", " Chunked")]), Ok("a".into()));
+    assert_eq!(of(&[("transfer-encoding", "gzip, chunked")]), Err(501));
+    assert_eq!(of(&[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")]), Err(501));
+    assert_eq!(of(&[("transfer-encoding", "chunked, chunked")]), Err(400));
+    assert_eq!(of(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]), Err(400));
+}
+
+#[test]
+fn requests_over_tls_say_so() {
+    let mut parts = parts("/", &[("x-forwarded-proto", "http")]);
+    let client = Client { ip: "10.0.0.1".parse().unwrap(), tls: true };
+    let info = request(&mut parts, "app.localhost".into(), client);
+    assert_eq!(info.protocol, "https");
+    assert_eq!(parts.headers["x-forwarded-proto"], "https");
+    assert_eq!(parts.headers["x-forwarded-port"], "443");
+    assert!(parts.extensions.get::<OverTls>().is_some());
 }

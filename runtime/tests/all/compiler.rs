@@ -23,7 +23,8 @@ fn child() {
     }
 }
 
-fn compiler() -> Compiler {
+/// The compiler of a node in these tests.
+pub fn compiler() -> Compiler {
     let arguments = ["--exact", "compiler::child", "--nocapture"];
     Compiler::Process {
         program: std::env::current_exe().unwrap(),

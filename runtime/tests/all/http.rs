@@ -134,7 +134,7 @@ async fn requests_that_cannot_be_routed() {
         ("GET /ok HTTP/1.1\r\n\r\n", "400"),
         ("GET /ok HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
         ("GET /ok HTTP/1.1\r\nhost: a b\r\n\r\n", "400"),
-        ("CONNECT app.localhost:80 HTTP/1.1\r\nhost: app.localhost\r\n\r\n", "400"),
+        ("CONNECT app.localhost:80 HTTP/1.1\r\nhost: app.localhost\r\n\r\n", "501"),
         ("nonsense\r\n\r\n", "400"),
         ("GET /ok HTTP/1.1\r\nhost: app.localhost\r\nconnection: close\r\n\r\n", "200"),
         ("GET http://app.localhost/ok HTTP/1.1\r\nhost: other\r\nconnection: close\r\n\r\n", "200"),

@@ -12,12 +12,27 @@
     reason = "a test fails by panicking, and its support is for this crate alone"
 )]
 
+mod accounting;
 mod apps;
 mod compiler;
 mod connections;
 mod crashes;
+mod disconnects;
+mod files;
+mod frames;
+mod framing;
+mod hostile_code;
 mod http;
+mod http2;
 mod limits;
+mod metrics;
+mod network;
+mod prepare;
+mod raw;
 mod releases;
 mod sandbox;
+mod slow;
+mod smuggling;
 mod support;
+mod tls;
+mod traces;

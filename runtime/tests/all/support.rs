@@ -34,14 +34,18 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")
 }
 
-/// A guest built by tests/setup/guests.sh.
-pub fn guest(name: &str) -> Vec<u8> {
-    let cache = std::env::var_os("WPAAS_TEST_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+/// Where the scripts of tests/setup put what they make.
+pub fn test_cache() -> PathBuf {
+    std::env::var_os("WPAAS_TEST_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
         cache.unwrap_or_else(home).join("wpaas-tests")
-    });
-    let path = cache.join("guests").join(format!("{name}.wasm"));
+    })
+}
+
+/// A guest built by tests/setup/guests.sh.
+pub fn guest(name: &str) -> Vec<u8> {
+    let path = test_cache().join("guests").join(format!("{name}.wasm"));
     let missing = format!("{} is missing: run tests/setup/guests.sh", path.display());
     std::fs::read(path).expect(&missing)
 }

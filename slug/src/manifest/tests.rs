@@ -42,6 +42,7 @@ fn hostile_configs_are_refused() {
         config(vec![file("a", b"1"), file("a", b"2")]),
         config(vec![file("a", b"1"), file("a/b", b"2")]),
         config(vec![file("a", b"1"), file("b", b""), file("c", b""), file("d", b"")]),
+        config(vec![file("a/b/c/d/e", b"1")]),
         config(vec![file("a", &[0; 101])]),
         SlugConfig { processes: BTreeMap::from([("we b".into(), web())]), ..config(vec![]) },
         SlugConfig { processes: BTreeMap::from([("web".into(), on_stack())]), ..config(vec![]) },

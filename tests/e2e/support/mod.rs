@@ -4,7 +4,7 @@ mod project;
 mod server;
 
 pub(crate) use project::{Project, example};
-pub(crate) use server::{Server, dev_command, run_alone};
+pub(crate) use server::{Server, dev_command, run_alone, run_alone_with};
 
 use std::{path::PathBuf, time::Duration};
 

@@ -154,6 +154,13 @@ impl Server {
         assert!(status.success(), "{status}: {:#?}", self.said.lock());
     }
 
+    /// What the server said after `prefix` when it started.
+    pub(crate) fn said(&self, prefix: &str) -> String {
+        let said = self.said.lock();
+        let found = said.iter().find_map(|line| line.trim().strip_prefix(prefix));
+        found.unwrap_or_else(|| panic!("no {prefix:?} in {said:#?}")).trim().to_owned()
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.home.path().join("data")
@@ -239,14 +246,25 @@ fn command(home: &Path) -> Command {
         .env_remove("HEROKU_API_KEY")
         .env_remove("WPAAS_APP")
         .env_remove("HEROKU_APP")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .env_remove("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         .stdin(Stdio::null());
     command
 }
 
 /// Runs a command that needs no server.
 pub(crate) async fn run_alone(home: &Path, arguments: &[&str]) -> Run {
+    run_alone_with(home, arguments, &[]).await
+}
+
+/// The same with environment variables.
+pub(crate) async fn run_alone_with(
+    home: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Run {
     let mut command = command(home);
-    command.args(arguments);
+    command.args(arguments).envs(variables.iter().copied());
     finish(command).await
 }
 

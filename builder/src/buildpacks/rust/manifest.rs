@@ -104,15 +104,18 @@ pub(super) fn check_paths(dir: &Path, manifests: &[PathBuf]) -> Result<(), Error
     for file in manifests {
         let full = dir.join(file);
         let text = fs::read_to_string(&full).map_err(io_at(&full))?;
-        let refused =
-            |reason: String| Error::CargoToml { file: file.display().to_string(), reason };
-        let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| refused(error.to_string()))?;
-        let from = file.parent().unwrap_or(Path::new(""));
-        let mut keys = Vec::new();
-        check_table(&table, from, &mut keys).map_err(refused)?;
+        check(file, &text)?;
     }
     Ok(())
+}
+
+/// Refuses such paths in the text of one `Cargo.toml`.
+pub(crate) fn check(file: &Path, text: &str) -> Result<(), Error> {
+    let refused = |reason: String| Error::CargoToml { file: file.display().to_string(), reason };
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| refused(error.to_string()))?;
+    let from = file.parent().unwrap_or(Path::new(""));
+    check_table(&table, from, &mut Vec::new()).map_err(refused)
 }
 
 fn check_table<'a>(

@@ -47,16 +47,15 @@ pub fn write(path: &str, request: &Request) -> String {
 
 pub fn symlink(target: &str, path: &str) -> String {
     // std has no stable symlink on this target, hence the raw binding.
-    for (directory, mount) in wasip2::filesystem::preopens::get_directories() {
-        let Some(relative) = path.strip_prefix(&format!("{}/", mount.trim_end_matches('/'))) else {
-            continue;
-        };
-        return match directory.symlink_at(target, relative) {
-            Ok(()) => format!("{path} -> {target}"),
-            Err(error) => format!("refused: {}", error.name()),
-        };
+    let mount = if path.starts_with("/tmp/") { "/tmp" } else { "/app" };
+    let relative = path.strip_prefix(mount).and_then(|path| path.strip_prefix('/'));
+    let (Some(directory), Some(relative)) = (crate::disk::directory(mount), relative) else {
+        return "refused: no such directory".to_owned();
+    };
+    match directory.symlink_at(target, relative) {
+        Ok(()) => format!("{path} -> {target}"),
+        Err(error) => format!("refused: {}", error.name()),
     }
-    "refused: no such directory".to_owned()
 }
 
 pub fn stdin() -> String {

@@ -29,17 +29,30 @@
 //! | `/write?path=&bytes=` | writes a file |
 //! | `/write-app`, `/write-tmp?bytes=` | the same for `/app/attack`, `/tmp/attack` |
 //! | `/symlink?target=&path=` | makes a symlink |
-//! | `/outgoing?url=` | tries an outgoing HTTP request |
+//! | `/fs/put`, `append`, `rename`, `link`, `mkdir`, `rmdir`, `rm`, `grow` | what `path` (`to`, `text`, `bytes`) say |
+//! | `/fs/unlinked?path=` | writes and reads a file after removing its name |
+//! | `/fs/round-trip?path=` | what programs do with files, in that new directory |
+//! | `/fs/fill?path=` | makes files in a directory until refused |
+//! | `/fs/open?path=&to=&n=` | opens and reads `path` of the directory `to` `n` times and keeps it open |
+//! | `/fs/at?path=&to=` | reads `path` of the preopened directory `to` through the raw interface |
+//! | `/outgoing?url=&connect_ms=&first_byte_ms=&idle_ms=` | an outgoing HTTP request, its body this one's |
 //! | `/tcp?addr=`, `/listen?addr=`, `/dns?name=` | tries sockets |
+//! | `/talk?to=HOST:PORT&text=` | sends `text`, closes its half, answers what comes until the end |
+//! | `/keep?to=HOST:PORT&text=` | sends `text` and keeps the connection in the instance |
+//! | `/flood?to=HOST:PORT&close=` | writes to a connection while that goes without waiting; keeps or closes it |
+//! | `/self?text=&bytes=` | sends `text` (or `bytes` bytes) through a connection to itself |
+//! | `/sockets?n=` | keeps `n` more sockets, or as many as it gets, and answers how many it has |
 //! | `/random?bytes=`, `/clock` | random bytes in hex, wall clock in Unix seconds |
 //!
 //! A thing that the host refuses is answered with 200 and a line `refused: REASON`, so that a test sees that
 //! the guest went on. Unknown routes answer 404.
 
+mod disk;
 mod files;
 mod http;
 mod limits;
 mod network;
+mod sockets;
 mod streams;
 
 use std::cell::Cell;
@@ -68,6 +81,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
             "/header" => reply.header(&request.text("name"), &request.text("value")).text("header"),
             "/headers" => streams::headers(&request, reply),
             "/echo" => streams::echo(&request, reply),
+            "/whole" => streams::whole(&request, reply),
+            "/oversized" => streams::oversized(reply),
             "/upload" => streams::upload(&request, reply),
             "/big" => streams::big(&request, reply),
             "/sse" => streams::events(&request, reply),
@@ -110,7 +125,17 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
             "/symlink" => {
                 reply.text(&files::symlink(&request.text("target"), &request.text("path")))
             }
-            "/outgoing" => reply.text(&network::outgoing(&request.text("url"))),
+            path if path.starts_with("/fs/") => {
+                reply.text(&disk::operate(path.trim_start_matches("/fs/"), &request))
+            }
+            "/outgoing" => reply.text(&network::outgoing(&request)),
+            "/talk" => reply.text(&sockets::talk(&request.text("to"), &request.text("text"))),
+            "/keep" => reply.text(&sockets::keep(&request.text("to"), &request.text("text"))),
+            "/flood" => {
+                reply.text(&sockets::flood(&request.text("to"), request.find("close").is_some()))
+            }
+            "/self" => reply.text(&sockets::to_itself(&request)),
+            "/sockets" => reply.text(&sockets::many(request.number("n"))),
             "/tcp" => reply.text(&network::connect(&request.text("addr"))),
             "/listen" => reply.text(&network::listen(&request.text("addr"))),
             "/dns" => reply.text(&network::resolve(&request.text("name"))),

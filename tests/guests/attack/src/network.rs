@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use wasip2::http::outgoing_handler;
-use wasip2::http::types::{Fields, IncomingBody, OutgoingRequest, Scheme};
+use wasip2::http::types::{
+    Fields, IncomingBody, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+};
 use wasip2::io::streams::StreamError;
 use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::network::{
@@ -11,12 +13,15 @@ use wasip2::sockets::network::{
 };
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-fn refused(reason: impl std::fmt::Debug) -> String {
+use crate::http::{CHUNK, Request};
+
+pub fn refused(reason: impl std::fmt::Debug) -> String {
     format!("refused: {reason:?}")
 }
 
-/// GETs `url` and gives the status and the body.
-pub fn outgoing(url: &str) -> String {
+/// Sends this request's body to `url` (a GET when there is none), and gives the status and the body.
+pub fn outgoing(incoming: &Request) -> String {
+    let url = incoming.text("url");
     let Some((scheme, rest)) = url.split_once("://") else { return refused("not a URL") };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let request = OutgoingRequest::new(Fields::new());
@@ -28,10 +33,28 @@ pub fn outgoing(url: &str) -> String {
     {
         return refused("not a URL");
     }
-    let future = match outgoing_handler::handle(request, None) {
+    let options = RequestOptions::new();
+    let nanoseconds = |name| incoming.number(name).map(|ms| ms * 1_000_000);
+    let set = options.set_connect_timeout(nanoseconds("connect_ms")).is_ok()
+        && options.set_first_byte_timeout(nanoseconds("first_byte_ms")).is_ok()
+        && options.set_between_bytes_timeout(nanoseconds("idle_ms")).is_ok();
+    if !set {
+        return refused("options");
+    }
+    let upload = matches!(incoming.inner.method(), Method::Post);
+    if upload && request.set_method(&Method::Post).is_err() {
+        return refused("POST");
+    }
+    let body = upload.then(|| request.body().expect("first call"));
+    let future = match outgoing_handler::handle(request, Some(options)) {
         Ok(future) => future,
         Err(code) => return refused(code),
     };
+    if let Some(body) = body
+        && !pass_on(incoming, body)
+    {
+        return refused("the upload broke off");
+    }
     future.subscribe().block();
     let response = match future.get() {
         Some(Ok(Ok(response))) => response,
@@ -56,7 +79,25 @@ pub fn outgoing(url: &str) -> String {
     format!("{status}\n{}", String::from_utf8_lossy(&bytes))
 }
 
-fn address(text: &str) -> Option<(IpAddressFamily, IpSocketAddress)> {
+/// Streams the request's body into another one.
+fn pass_on(incoming: &Request, body: OutgoingBody) -> bool {
+    let from = incoming.inner.consume().expect("first call");
+    let input = from.stream().expect("first call");
+    let output = body.write().expect("first call");
+    let whole = loop {
+        match input.blocking_read(CHUNK as u64) {
+            Ok(chunk) if output.blocking_write_and_flush(&chunk).is_ok() => {}
+            Ok(_) => break false,
+            Err(StreamError::Closed) => break true,
+            Err(_) => break false,
+        }
+    };
+    drop((input, output));
+    drop(IncomingBody::finish(from));
+    whole && OutgoingBody::finish(body, None).is_ok()
+}
+
+pub fn address(text: &str) -> Option<(IpAddressFamily, IpSocketAddress)> {
     Some(match text.parse().ok()? {
         SocketAddr::V4(v4) => {
             let [a, b, c, d] = v4.ip().octets();
@@ -86,7 +127,7 @@ pub fn connect(text: &str) -> String {
     });
     match result {
         Ok(_) => "connected".to_owned(),
-        Err(code) => refused(code),
+        Err(code) => refused(code.name()),
     }
 }
 
@@ -103,7 +144,7 @@ pub fn listen(text: &str) -> String {
     });
     match result {
         Ok(()) => "listening".to_owned(),
-        Err(code) => refused(code),
+        Err(code) => refused(code.name()),
     }
 }
 
@@ -112,12 +153,12 @@ pub fn resolve(name: &str) -> String {
     let stream = match wasip2::sockets::ip_name_lookup::resolve_addresses(&instance_network(), name)
     {
         Ok(stream) => stream,
-        Err(code) => return refused(code),
+        Err(code) => return refused(code.name()),
     };
     stream.subscribe().block();
     match stream.resolve_next_address() {
         Ok(Some(IpAddress::Ipv4((a, b, c, d)))) => format!("{a}.{b}.{c}.{d}"),
         Ok(other) => format!("{other:?}"),
-        Err(code) => refused(code),
+        Err(code) => refused(code.name()),
     }
 }

@@ -15,7 +15,15 @@ pub fn headers(request: &Request, mut reply: Reply) {
 }
 
 /// The request's body, read until its end; false when the client broke it off.
-fn read(request: &Request, mut with: impl FnMut(&InputStream) -> Result<(), StreamError>) -> bool {
+fn read(request: &Request, with: impl FnMut(&InputStream) -> Result<(), StreamError>) -> bool {
+    read_all(request, with).is_some()
+}
+
+/// The same with its trailers, a line each.
+fn read_all(
+    request: &Request,
+    mut with: impl FnMut(&InputStream) -> Result<(), StreamError>,
+) -> Option<Vec<String>> {
     let body = request.inner.consume().expect("first call");
     let stream = body.stream().expect("first call");
     let whole = loop {
@@ -29,8 +37,46 @@ fn read(request: &Request, mut with: impl FnMut(&InputStream) -> Result<(), Stre
         }
     };
     drop(stream);
-    drop(IncomingBody::finish(body));
-    whole
+    let future = IncomingBody::finish(body);
+    if !whole {
+        return None;
+    }
+    future.subscribe().block();
+    let mut lines = Vec::new();
+    match future.get() {
+        Some(Ok(Ok(Some(trailers)))) => {
+            for (name, value) in trailers.entries() {
+                lines.push(format!("trailer {name}: {}", String::from_utf8_lossy(&value)));
+            }
+        }
+        Some(Ok(Ok(None))) => {}
+        other => eprintln!("no trailers: {other:?}"),
+    }
+    Some(lines)
+}
+
+/// Everything that the guest sees of a request.
+pub fn whole(request: &Request, reply: Reply) {
+    let mut body = Vec::new();
+    let trailers = read_all(request, |stream| {
+        body.extend(stream.blocking_read(CHUNK as u64)?);
+        Ok(())
+    });
+    let mut lines = vec![request.describe()];
+    lines.push(format!("body: {:?}", String::from_utf8_lossy(&body)));
+    match trailers {
+        Some(trailers) => lines.extend(trailers),
+        None => lines.push("broken off".to_owned()),
+    }
+    println!("whole {} with {} bytes", request.path(), body.len());
+    reply.text(&lines.join("\n"));
+}
+
+/// More than the response announces.
+pub fn oversized(reply: Reply) {
+    let mut body = reply.header("content-length", "5").start();
+    body.write(b"helloHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    body.finish(None);
 }
 
 pub fn echo(request: &Request, mut reply: Reply) {
@@ -68,6 +114,7 @@ pub fn big(request: &Request, reply: Reply) {
     while left > 0 {
         let size = left.min(chunk.len());
         if !body.write(&chunk[..size]) {
+            println!("client gone in the middle of a big body");
             return;
         }
         left -= size;

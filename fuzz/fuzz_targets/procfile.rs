@@ -1,0 +1,7 @@
+//! A Procfile.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| wpaas_builder::fuzzing::procfile(input));

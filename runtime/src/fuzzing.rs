@@ -1,0 +1,93 @@
+//! What `fuzz/` may call. Each function takes any bytes and panics when an invariant does not hold.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a fuzz target reports by panicking")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderName, HeaderValue, Request, Uri, header};
+
+use crate::{
+    code::files::Record,
+    forward::{self, Client},
+    framing::Framing,
+    lines::cut,
+    net,
+    table::normal,
+};
+
+/// A request as it comes from outside: a line with its target, then its fields; what a client can make the
+/// router look up and pass on.
+pub fn request(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let Ok(uri) = Uri::try_from(lines.next().unwrap_or_default()) else { return };
+    let mut request = Request::builder().uri(uri);
+    for line in lines {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let name = HeaderName::from_bytes(parts.next().unwrap_or_default());
+        let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            request = request.header(name, value);
+        }
+    }
+    let Ok(request) = request.body(()) else { return };
+    let (mut parts, ()) = request.into_parts();
+    let Ok(host) = forward::check(&parts) else { return };
+    let name = normal(&host);
+    assert_eq!(name, name.to_ascii_lowercase());
+    let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: bytes.len() % 2 == 0 };
+    let info = forward::request(&mut parts, host.clone(), client);
+    assert_eq!(info.host, host);
+    let hosts: Vec<_> = parts.headers.get_all(header::HOST).iter().collect();
+    assert_eq!(hosts, [host.as_str()], "the dyno sees the host that was routed to");
+    for name in ["connection", "transfer-encoding", "te", "upgrade", "keep-alive"] {
+        assert!(!parts.headers.contains_key(name), "{name} is the connection's");
+    }
+    for name in ["x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-request-start"] {
+        let count = parts.headers.get_all(name).iter().count();
+        assert_eq!(count, 1, "{name} is said once, by the router");
+    }
+}
+
+/// What a client sends on one connection. The first byte says into pieces of what size it comes, which must not
+/// change what is refused, and where.
+pub fn framing(bytes: &[u8]) {
+    let Some((size, bytes)) = bytes.split_first() else { return };
+    let mut whole = Framing::new();
+    let all = whole.follow(bytes).map_err(|refused| refused.at);
+    let (mut pieces, mut at) = (Framing::new(), 0);
+    for piece in bytes.chunks(usize::from(*size).max(1)) {
+        if let Err(refused) = pieces.follow(piece) {
+            assert_eq!(all, Err(at + refused.at), "in pieces it is refused at another place");
+            return;
+        }
+        at += piece.len();
+    }
+    assert_eq!(all, Ok(()), "in pieces it is not refused");
+    assert_eq!(whole.between_messages(), pieces.between_messages());
+}
+
+/// What a release's dynos may connect to.
+pub fn egress(text: &str) {
+    net::fuzzing::egress(text);
+}
+
+/// The first byte is the limit, the rest the log line.
+pub fn lines(bytes: &[u8]) {
+    let Some((limit, text)) = bytes.split_first() else { return };
+    let limit = usize::from(*limit).max(4);
+    let pieces: Vec<&[u8]> = cut(text, limit).collect();
+    assert_eq!(pieces.concat(), text, "nothing is lost");
+    assert!(pieces.iter().all(|piece| piece.len() <= limit));
+    assert!(pieces.len() == 1 || pieces.iter().all(|piece| !piece.is_empty()));
+    if let Ok(text) = std::str::from_utf8(text) {
+        let whole = pieces.iter().all(|piece| std::str::from_utf8(piece).is_ok());
+        assert!(whole, "{text:?} is cut inside a character");
+    }
+}
+
+/// The record beside a file of machine code.
+pub fn code_record(bytes: &[u8]) {
+    let Some(record) = Record::parse(bytes) else { return };
+    let again = Record::parse(record.render().as_bytes()).expect("what is written can be read");
+    assert!(again == record, "{again:?} {record:?}");
+}

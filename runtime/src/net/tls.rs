@@ -1,0 +1,97 @@
+//! TLS on outgoing connections that the host makes for a dyno.
+
+use std::{io, sync::Arc};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OnceCell,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        self, ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
+
+use super::host::Host;
+
+/// Verifies servers by the system's certificates and those that the operator adds.
+pub(super) struct Tls {
+    extra: Vec<CertificateDer<'static>>,
+    /// Made for the first connection: reading the system's certificates takes some milliseconds.
+    connector: OnceCell<TlsConnector>,
+}
+
+impl Tls {
+    /// `pem` holds certificates of authorities that are trusted beside the system's.
+    pub(super) fn new(pem: &[u8]) -> Result<Self, String> {
+        let extra: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let extra = extra.map_err(|error| error.to_string())?;
+        if extra.is_empty() && !pem.is_empty() {
+            return Err("no certificate in the PEM text".into());
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in &extra {
+            roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { extra, connector: OnceCell::new() })
+    }
+
+    /// The handshake, as a client of `host`.
+    pub(super) async fn connect<S>(&self, host: &Host, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = match host {
+            Host::Name(name) => ServerName::try_from(name.to_string()).map_err(io::Error::other)?,
+            Host::Address(address) => ServerName::from(*address),
+        };
+        let connector = self.connector.get_or_try_init(|| async {
+            let extra = self.extra.clone();
+            let made = tokio::task::spawn_blocking(move || connector(extra)).await;
+            made.map_err(io::Error::other)?.map_err(io::Error::other)
+        });
+        connector.await?.connect(name, stream).await
+    }
+}
+
+fn connector(extra: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(native.certs);
+    if added == 0 {
+        tracing::warn!(
+            "this machine has no certificates of authorities, using those of Mozilla that came with \
+             this program: {:?}",
+            native.errors
+        );
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots.add_parsable_certificates(extra);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_checked_when_the_node_is_built() {
+        assert!(Tls::new(b"").is_ok());
+        assert!(Tls::new(b"nonsense").is_err());
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(Tls::new(broken.as_bytes()).is_err());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        assert!(Tls::new(pem.as_bytes()).is_ok());
+    }
+}
