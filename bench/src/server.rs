@@ -146,6 +146,14 @@ impl Server {
         Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
     }
 
+    /// Follows an app's log from now on, for what `source` writes (`app`, `heroku`).
+    pub(crate) fn tail(&self, app: &str, source: &str) -> anyhow::Result<tokio::process::Child> {
+        let mut command = self.running.command(&self.api)?;
+        command.args(["logs", "--tail", "-n", "0", "-a", app, "--source", source]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+
     /// How the instances of an app's last requests came to be: the `start=` of its router lines.
     pub(crate) async fn starts(&self, app: &str) -> anyhow::Result<BTreeMap<String, usize>> {
         let mut starts = BTreeMap::new();
