@@ -21,6 +21,7 @@ use wpaas_slug::{Digest, Limits, ProcessType};
 use crate::{
     Error, Output, Stack,
     sandbox::{Deadline, Sandbox, Workspace},
+    settings::Settings,
     toolchain::{
         cargo::Cargo,
         lock::Lock,
@@ -60,6 +61,8 @@ pub(crate) struct Build<'a> {
     pub(crate) env: &'a BTreeMap<String, String>,
     /// What the Procfile declares, if there is one; it then declares web.
     pub(crate) procfile: Option<&'a Commands>,
+    /// What `wpaas.toml` says.
+    pub(crate) settings: &'a Settings,
     pub(crate) output: &'a Output,
     pub(crate) tools: &'a Tools,
     pub(crate) workspace: &'a Workspace,

@@ -11,7 +11,7 @@ use wasmparser::{Encoding, Parser, Payload, Validator};
 use wit_component::ComponentEncoder;
 use wpaas_slug::{Digest, Limits, World};
 
-use crate::Error;
+use crate::{Error, settings::Settings};
 
 /// The interface of a component that serves HTTP, without its patch version.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2";
@@ -64,11 +64,6 @@ impl Exports {
     }
 }
 
-/// The world of the process type `process`: `web` answers HTTP requests, all others are commands.
-pub(crate) fn world_of(process: &str) -> World {
-    if process == "web" { World::Http } else { World::Cli }
-}
-
 impl Component {
     /// Reads a `.wasm` file: a component as it is, a core module made into one. `file` names it in errors.
     pub(crate) fn read(file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Self, Error> {
@@ -96,9 +91,14 @@ impl Component {
         self.bytes.len() as u64
     }
 
-    /// The world in which `process` runs, or why this component cannot be it.
-    pub(crate) fn world_for(&self, process: &str, file: &str) -> Result<World, Error> {
-        let world = world_of(process);
+    /// The world in which `process` is to run, or why this component cannot.
+    pub(crate) fn world_for(
+        &self,
+        process: &str,
+        file: &str,
+        settings: &Settings,
+    ) -> Result<World, Error> {
+        let world = settings.world_of(process);
         if self.exports.offers(world) {
             return Ok(world);
         }
@@ -110,6 +110,13 @@ impl Component {
             "process type {process} needs a component that exports {needed}; this one exports {}",
             self.exports.shown()
         );
+        let reason = match world {
+            World::Http if self.exports.offers(World::Cgi) => format!(
+                "{reason}; if it is a CGI program, put `serve = \"cgi\"` under `[processes.{process}]` in \
+                 wpaas.toml"
+            ),
+            _ => reason,
+        };
         Err(Error::Component { file: file.to_owned(), reason })
     }
 }

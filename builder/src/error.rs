@@ -47,6 +47,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// `wpaas.toml` is malformed, or says what cannot be.
+    #[error("{}: {reason}", at("wpaas.toml", *line))]
+    Settings {
+        /// Line number from 1; `None` when no single line is at fault.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
     /// A process type's command is not one that the buildpack can run.
     #[error("process type {process} cannot run {command:?}: {reason}")]
     Command {
@@ -157,6 +165,11 @@ pub enum Kind {
         /// Line number from 1.
         line: Option<usize>,
     },
+    /// [`Error::Settings`]
+    Settings {
+        /// Line number from 1.
+        line: Option<usize>,
+    },
     /// [`Error::Command`]
     Command,
     /// [`Error::PackageJson`]
@@ -194,6 +207,7 @@ impl Error {
             Self::Source { .. } => Kind::Source,
             Self::SourceTooLarge { .. } => Kind::SourceTooLarge,
             Self::Procfile { line, .. } => Kind::Procfile { line: *line },
+            Self::Settings { line, .. } => Kind::Settings { line: *line },
             Self::Command { .. } => Kind::Command,
             Self::PackageJson { .. } => Kind::PackageJson,
             Self::MissingLockfile { .. } => Kind::MissingLockfile,
@@ -226,6 +240,10 @@ impl Error {
 
     pub(crate) fn procfile(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
         Self::Procfile { line: line.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn settings(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
+        Self::Settings { line: line.into(), reason: reason.into() }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod output;
 mod pipeline;
 pub mod procfile;
 mod sandbox;
+mod settings;
 mod slug;
 pub mod source;
 mod toolchain;

@@ -14,6 +14,7 @@ use crate::{
     files::{FileLock, blocking},
     procfile,
     sandbox::{Deadline, Workspace},
+    settings::Settings,
     slug::{self, Parts},
     source,
 };
@@ -47,11 +48,13 @@ pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error>
     let (tree, table) = (dir.clone(), limits.clone());
     blocking(move || source::apply_slugignore(&tree, &table)).await?;
     let procfile = read_procfile(&dir)?;
+    let settings = Settings::read(&dir)?;
     let mut build = Build {
         dir: &dir,
         cache: &cache,
         env: &request.env,
         procfile: procfile.as_ref(),
+        settings: &settings,
         output: &output,
         tools: &inner.tools,
         workspace: &workspace,
@@ -65,7 +68,8 @@ pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error>
     build.deadline = Deadline::after_ms(limits.build_ms);
     let deadline = build.deadline;
     let work = async {
-        let compiled = buildpack.compile(&build).await?;
+        let mut compiled = buildpack.compile(&build).await?;
+        settings.apply(&mut compiled.processes)?;
         discover(&dir, &buildpack.name(), &compiled, &output)?;
         finish(inner, &dir, buildpack.name(), compiled, &steps, &output).await
     };

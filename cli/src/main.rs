@@ -12,6 +12,7 @@ mod credentials;
 mod dev;
 mod dirs;
 mod exit;
+mod https;
 mod limits;
 mod metrics;
 mod operator_log;

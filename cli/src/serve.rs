@@ -14,10 +14,10 @@ use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
 use wpaas_builder::Builder;
 use wpaas_platform::{AppsUrl, Logplex, Platform};
-use wpaas_runtime::{Compiler, Node};
+use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs, limits, metrics, operator_log, otel::Spans};
+use crate::{credentials, dirs, https, limits, metrics, operator_log, otel::Spans};
 
 /// Run the platform and a node
 ///
@@ -28,6 +28,7 @@ use crate::{credentials, dirs, limits, metrics, operator_log, otel::Spans};
 #[command(after_help = "Examples:
   $ wpaas serve
   $ wpaas serve --data /var/lib/wpaas --http 0.0.0.0:80 --apps-domain apps.example.com
+  $ wpaas serve --http 0.0.0.0:80 --https 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem
   $ AWS_ENDPOINT_URL=http://127.0.0.1:9000 AWS_ALLOW_HTTP=true wpaas serve --store s3://slugs/prod
 
 Limits are set with WPAAS_LIMIT_<NAME> variables; docs/limits.md lists them.")]
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     /// Address that apps are served on
     #[arg(long, env = "WPAAS_HTTP", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
+    #[command(flatten)]
+    https: https::Args,
     /// Address of the Platform API
     #[arg(
         long = "api",
@@ -74,6 +77,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let data = private_directory(&data)?;
     let http = bind(args.http, "apps", "--http ADDR:PORT").await?;
+    let https = args.https.open().await?;
     let api = bind(args.api_address, "the API", "--api ADDR:PORT").await?;
     let metrics = match args.metrics {
         Some(address) => Some(bind(address, "metrics", "--metrics ADDR:PORT").await?),
@@ -102,7 +106,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         hidden: vec![data.clone(), dirs::config()?],
     })?;
     let (drain, scrape_limits) = (Limits::ms(limits.drain_ms), limits.clone());
-    let http_address = http.local_addr()?;
+    let (scheme, apps_port) = match &https {
+        Some((listener, _)) => ("https", listener.local_addr()?.port()),
+        None => ("http", http.local_addr()?.port()),
+    };
+    let apps_url =
+        AppsUrl { scheme: scheme.into(), domain: args.apps_domain.clone(), port: apps_port };
+    let shown_url = apps_url.of("APP");
     let platform = Platform::open(wpaas_platform::Options {
         data_dir: data.clone(),
         store,
@@ -110,11 +120,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         node: Arc::new(node.clone()),
         logplex,
         limits,
-        apps_url: AppsUrl {
-            scheme: "http".into(),
-            domain: args.apps_domain.clone(),
-            port: http_address.port(),
-        },
+        apps_url,
         api_url: api_url.clone(),
     })
     .await
@@ -124,7 +130,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     node.load(platform.snapshot().await?).await;
 
     eprintln!("wpaas {}", env!("CARGO_PKG_VERSION"));
-    eprintln!("  apps   http://APP.{}:{}", args.apps_domain, http_address.port());
+    eprintln!("  apps   {}", shown_url.trim_end_matches('/'));
     eprintln!("  api    {api_url}  (owner {})", owner.email);
     if let Some(listener) = metrics {
         eprintln!("  metrics http://{}/metrics", reachable(listener.local_addr()?));
@@ -135,25 +141,35 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     eprintln!("  data   {}", data.display());
     eprintln!("Deploy from another terminal with `wpaas deploy`; stop with Ctrl-C.");
 
-    let served = serve_until_signal(node, platform, http, api, drain).await;
+    let served = serve_until_signal(node, platform, http, https, api, drain).await;
     if let Some(spans) = spans {
         spans.shutdown().await;
     }
     served
 }
 
-/// Serves both listeners; on a signal both stop accepting and finish what is in flight.
+/// Serves all listeners; on a signal they stop accepting and finish what is in flight.
 async fn serve_until_signal(
     node: Node,
     platform: Platform,
     http: TcpListener,
+    https: Option<(TcpListener, Tls)>,
     api: TcpListener,
     drain: Duration,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let apps = tokio::spawn({
-        let stopping = stop.clone().cancelled_owned();
-        async move { node.serve(http, stopping).await }
+        let stop = stop.clone();
+        async move {
+            let plain = node.serve(http, stop.cancelled());
+            match https {
+                Some((listener, tls)) => {
+                    tokio::try_join!(plain, node.serve_tls(listener, tls, stop.cancelled()))
+                        .map(drop)
+                }
+                None => plain.await,
+            }
+        }
     });
     let api = tokio::spawn({
         let stopping = stop.clone().cancelled_owned();

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,18 +13,21 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 use wpaas_slug::{
-    ComponentRef, Digest, World,
+    Digest,
     feed::{AppSpec, DynoStatus, ReleaseSpec, Scale},
 };
 
 use crate::{
     Error,
-    checkout::{Checkout, Checkouts},
-    code::{Code, CodeCache},
+    checkout::Checkouts,
+    code::{Code, CodeCache, GuestPre},
     compile::Urgency,
-    dyno::{DynoSpec, Host, environment},
-    formation::Formation,
+    dyno::Host,
+    dynos::Dynos,
+    formation::{Formation, Web},
     metrics::AppMetrics,
+    parts::{Parts, Tenant},
+    process::Workers,
 };
 
 /// The process type that gets the app's requests.
@@ -59,35 +65,43 @@ pub(crate) struct Release {
     scale: Mutex<BTreeMap<String, Scale>>,
     ready: OnceCell<Ready>,
     failure: Mutex<Option<(Instant, Arc<Error>)>>,
+    /// It is the app's current release, so its dynos may start.
+    current: AtomicBool,
 }
 
 struct Ready {
     /// The stack and the component of it that this release runs on.
     stack: Option<(String, Digest)>,
-    formations: BTreeMap<String, Arc<Formation>>,
+    web: Option<Arc<Formation>>,
+    /// Those of all process types, also of web.
+    formations: BTreeMap<String, Arc<dyn Dynos>>,
 }
 
 impl Release {
     pub(crate) fn new(app: &AppSpec, metrics: Arc<AppMetrics>, spec: ReleaseSpec) -> Arc<Self> {
-        Arc::new(Self {
-            app: app.id,
-            metrics,
-            spec,
-            scale: Mutex::new(app.formation.clone()),
-            ready: OnceCell::new(),
-            failure: Mutex::new(None),
-        })
+        Self::with(app.id, metrics, spec, app.formation.clone())
     }
 
     /// The same release from scratch, on whatever its stack is now.
     pub(crate) fn renewed(&self) -> Arc<Self> {
+        let (metrics, scale) = (Arc::clone(&self.metrics), self.scale.lock().clone());
+        Self::with(self.app, metrics, self.spec.clone(), scale)
+    }
+
+    fn with(
+        app: Uuid,
+        metrics: Arc<AppMetrics>,
+        spec: ReleaseSpec,
+        scale: BTreeMap<String, Scale>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            app: self.app,
-            metrics: Arc::clone(&self.metrics),
-            spec: self.spec.clone(),
-            scale: Mutex::new(self.scale.lock().clone()),
+            app,
+            metrics,
+            spec,
+            scale: Mutex::new(scale),
             ready: OnceCell::new(),
             failure: Mutex::new(None),
+            current: AtomicBool::new(false),
         })
     }
 
@@ -150,7 +164,22 @@ impl Release {
             }
             self.make(resources).await.map_err(|error| self.failed(error))
         });
-        made.await.map(|_| true)
+        made.await?;
+        self.start_if_current();
+        Ok(true)
+    }
+
+    /// The app's requests go to this release from now on.
+    pub(crate) fn make_current(&self) {
+        self.current.store(true, Ordering::SeqCst);
+        self.start_if_current();
+    }
+
+    /// Whatever comes first, being current or being prepared, the other finds it done.
+    fn start_if_current(&self) {
+        if self.current.load(Ordering::SeqCst) {
+            self.formations().for_each(|(_, dynos)| Arc::clone(dynos).activate());
+        }
     }
 
     async fn make(&self, resources: &Resources) -> Result<Ready, Error> {
@@ -158,41 +187,36 @@ impl Release {
         let parts = Parts::get(resources, self.spec.slug, Urgency::Now).await?;
         // Held until the formations are in place, so that no change of the scale is lost in between.
         let scale = self.scale.lock();
-        let mut formations = BTreeMap::new();
-        for (name, code) in parts.codes {
-            let Some(process) = parts.checkout.config.processes.get(&name) else { continue };
-            let boots_on_request = process.component == ComponentRef::Stack;
-            let mut args = process.args.clone();
-            if boots_on_request {
-                let boot = format!("--boot-timeout-ms={}", resources.host.limits.boot_ms);
-                args.insert(0, boot);
-            }
-            let spec = DynoSpec {
-                app: self.app,
-                metrics: Arc::clone(&self.metrics),
-                process_type: name.as_str().into(),
-                env: environment(&self.spec.config),
-                args,
-                boots_on_request,
-                checkout: Arc::clone(&parts.checkout),
-                code,
-                egress: Arc::clone(&egress),
+        let (metrics, release) = (Arc::clone(&self.metrics), &self.spec);
+        let tenant = Tenant { app: self.app, metrics, release, egress };
+        let mut web = None;
+        let mut formations: BTreeMap<String, Arc<dyn Dynos>> = BTreeMap::new();
+        for (name, process) in &parts.checkout.config.processes {
+            let Some(guest) = parts.guests.get(name) else { continue };
+            let host = Arc::clone(&resources.host);
+            let scale = scale.get(name).copied().unwrap_or(OFF);
+            let boot_ms = host.limits.boot_ms;
+            let spec = parts.dyno_spec(&tenant, (name, process), &guest.code, boot_ms);
+            let serving = match guest.pre.clone() {
+                GuestPre::Command(pre) => {
+                    formations.insert(name.clone(), Workers::new(host, spec, pre, scale));
+                    continue;
+                }
+                GuestPre::Http(pre) => Web::Http(pre),
+                GuestPre::Cgi(pre) => Web::Cgi(pre),
             };
-            let formation = Formation::new(
-                Arc::clone(&resources.host),
-                spec,
-                scale.get(&name).copied().unwrap_or(OFF),
-                process.command.clone(),
-                (self.spec.id, self.spec.version),
-            );
-            formations.insert(name, formation);
+            let formation = Formation::new(host, spec, serving, scale);
+            if name == WEB {
+                web = Some(Arc::clone(&formation));
+            }
+            formations.insert(name.clone(), formation);
         }
-        Ok(Ready { stack: parts.stack, formations })
+        Ok(Ready { stack: parts.stack, web, formations })
     }
 
     /// The formation that gets the app's requests, once the release is prepared.
     pub(crate) fn web(&self) -> Option<&Arc<Formation>> {
-        self.ready.get()?.formations.get(WEB)
+        self.ready.get()?.web.as_ref()
     }
 
     pub(crate) fn rescale(&self, formation: &BTreeMap<String, Scale>) {
@@ -202,7 +226,7 @@ impl Release {
         }
         *scale = formation.clone();
         for (name, running) in self.formations() {
-            running.rescale(scale.get(name).copied().unwrap_or(OFF));
+            Arc::clone(running).rescale(scale.get(name).copied().unwrap_or(OFF));
         }
     }
 
@@ -210,11 +234,11 @@ impl Release {
     pub(crate) fn restart(&self, dyno: Option<&str>) {
         for (name, formation) in self.formations() {
             match dyno {
-                None => formation.restart(None),
+                None => Arc::clone(formation).restart(None),
                 Some(dyno) => {
                     let number = dyno.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
                     if let Some(Ok(number)) = number.map(str::parse) {
-                        formation.restart(Some(number));
+                        Arc::clone(formation).restart(Some(number));
                     }
                 }
             }
@@ -223,6 +247,7 @@ impl Release {
 
     /// Another release has taken its place.
     pub(crate) fn retire(&self) {
+        self.current.store(false, Ordering::SeqCst);
         for (_, formation) in self.formations() {
             formation.retire();
         }
@@ -235,51 +260,7 @@ impl Release {
             .collect()
     }
 
-    fn formations(&self) -> impl Iterator<Item = (&String, &Arc<Formation>)> {
+    fn formations(&self) -> impl Iterator<Item = (&String, &Arc<dyn Dynos>)> {
         self.ready.get().into_iter().flat_map(|ready| &ready.formations)
-    }
-}
-
-/// A slug on disk with the code of its process types.
-pub(crate) struct Parts {
-    checkout: Arc<Checkout>,
-    /// By process type; those that serve HTTP.
-    codes: BTreeMap<String, Arc<Code>>,
-    stack: Option<(String, Digest)>,
-}
-
-impl Parts {
-    /// Fetches and compiles what is not there yet.
-    pub(crate) async fn get(
-        resources: &Resources,
-        slug: Digest,
-        urgency: Urgency,
-    ) -> Result<Self, Error> {
-        let checkout = resources.checkouts.get(slug).await?;
-        let config = &checkout.config;
-        let stack = match &config.stack {
-            None => None,
-            Some(name) => {
-                let component = resources.stacks.read().get(name).copied();
-                Some((name.clone(), component.ok_or_else(|| Error::UnknownStack(name.clone()))?))
-            }
-        };
-        let mut codes = BTreeMap::new();
-        for (name, process) in &config.processes {
-            if process.world != World::Http {
-                if name == WEB {
-                    return Err(Error::NotHttp { name: name.clone() });
-                }
-                continue;
-            }
-            let component = match (&process.component, &stack) {
-                (ComponentRef::Own { digest, .. }, _) => *digest,
-                (ComponentRef::Stack, Some((_, component))) => *component,
-                // The slug's own check has refused this.
-                (ComponentRef::Stack, None) => continue,
-            };
-            codes.insert(name.clone(), resources.codes.get(component, urgency).await?);
-        }
-        Ok(Self { checkout, codes, stack })
     }
 }

@@ -16,10 +16,11 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::{
     Engine,
-    component::{Component, Linker},
+    component::{Component, InstancePre, Linker},
 };
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wpaas_slug::{Digest, Limits};
+use wpaas_slug::{Digest, Limits, World};
 
 use crate::{
     Error,
@@ -39,9 +40,34 @@ const CONCURRENT_COMPILES: usize = 2;
 /// Code that no release uses but that stays mapped, so that what was prepared is there when it is applied.
 const RECENT: usize = 16;
 
-/// A component's code, linked to the host, ready to instantiate.
+/// A component's code, linked to the host.
 pub(crate) struct Code {
-    pub(crate) pre: ProxyPre<DynoState>,
+    component: Digest,
+    pre: InstancePre<DynoState>,
+}
+
+/// Code of which it is known that it exports what its process type's world wants.
+#[derive(Clone)]
+pub(crate) enum GuestPre {
+    /// [`World::Http`]
+    Http(ProxyPre<DynoState>),
+    /// [`World::Cgi`]: a command that answers a request.
+    Cgi(CommandPre<DynoState>),
+    /// [`World::Cli`]
+    Command(CommandPre<DynoState>),
+}
+
+impl Code {
+    /// The code as a guest of `world`, which it may not be.
+    pub(crate) fn guest(&self, world: World) -> Result<GuestPre, Error> {
+        let pre = self.pre.clone();
+        let guest = match world {
+            World::Http => ProxyPre::new(pre).map(GuestPre::Http),
+            World::Cgi => CommandPre::new(pre).map(GuestPre::Cgi),
+            World::Cli => CommandPre::new(pre).map(GuestPre::Command),
+        };
+        guest.map_err(|error| Error::component(self.component, format!("{error:#}")))
+    }
 }
 
 /// The code of all components of a node. Clones are handles of the same.
@@ -263,7 +289,7 @@ impl Inner {
     fn link(&self, component: Digest, compiled: &Component) -> Result<Code, Error> {
         let refused = |error: wasmtime::Error| Error::component(component, format!("{error:#}"));
         let pre = self.linker.instantiate_pre(compiled).map_err(refused)?;
-        Ok(Code { pre: ProxyPre::new(pre).map_err(refused)? })
+        Ok(Code { component, pre })
     }
 
     /// Does what blocks on the disk.

@@ -16,11 +16,8 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::Instant,
-};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::server::TlsStream;
 use wpaas_slug::Limits;
 
 use crate::{
@@ -28,7 +25,7 @@ use crate::{
     forward::Client,
     server::Listening,
     tls::Tls,
-    wire::Wire,
+    wire::{Transport, Wire},
 };
 
 /// Serves the connection to its end.
@@ -56,7 +53,7 @@ async fn handshake(
     listening: &Listening,
     tls: &Tls,
     stream: TcpStream,
-) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, Error> {
+) -> Result<TlsStream<TcpStream>, Error> {
     let shaken = async {
         let _place = listening.doors.handshakes.acquire().await?;
         Ok::<_, Error>(tls.accept(stream).await?)
@@ -69,10 +66,7 @@ async fn handshake(
     }
 }
 
-async fn serve<S>(listening: &Listening, stream: S, client: Client) -> Result<(), Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn serve(listening: &Listening, stream: impl Transport, client: Client) -> Result<(), Error> {
     let limits = &listening.limits;
     let activity = Arc::new(Activity::default());
     let switched = Arc::new(AtomicBool::new(false));

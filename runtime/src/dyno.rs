@@ -2,14 +2,20 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use wasmtime::{
     Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, component::ResourceTable,
 };
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, cli::StdoutStream};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
-use wpaas_slug::{Limits, log::LogSink};
+use wpaas_slug::{
+    Isolation, Limits,
+    feed::{self, DynoStatus},
+    log::LogSink,
+};
 
 use crate::{
     Error,
@@ -24,6 +30,7 @@ use crate::{
     memory::Memory,
     metrics::{AppMetrics, Hit, Metrics},
     net::{Egress, Net, Network, Outgoing},
+    stdio::Input,
     tmp::TmpRoot,
     trace::SpanSink,
 };
@@ -36,14 +43,57 @@ pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
     pub(crate) metrics: Arc<AppMetrics>,
     pub(crate) process_type: Arc<str>,
+    /// The Procfile's command, for people.
+    pub(crate) command: String,
+    pub(crate) release_id: Uuid,
+    pub(crate) release_version: u64,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
     /// The first request loads the app into the stack's engine, which counts as booting.
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
-    pub(crate) code: Arc<Code>,
+    pub(crate) isolation: Isolation,
+    /// What the node's cache finds again as long as it is used.
+    pub(crate) _code: Arc<Code>,
     /// What its dynos may connect to.
     pub(crate) egress: Arc<Egress>,
+}
+
+impl DynoSpec {
+    /// `web.1`
+    pub(crate) fn dyno(&self, number: u32) -> String {
+        format!("{}.{number}", self.process_type)
+    }
+
+    /// The dyno `number` as `ps` shows it.
+    pub(crate) fn status(
+        &self,
+        number: u32,
+        state: feed::DynoState,
+        since: Timestamp,
+    ) -> DynoStatus {
+        DynoStatus {
+            name: self.dyno(number),
+            process_type: self.process_type.to_string(),
+            command: self.command.clone(),
+            state,
+            since,
+            release_id: self.release_id,
+            release_version: self.release_version,
+        }
+    }
+}
+
+/// Where the standard streams of one instance lead, and what its environment has beyond its process type's.
+#[derive(Default)]
+pub(crate) struct Io {
+    pub(crate) env: Vec<(String, String)>,
+    /// Without it there is nothing to read.
+    pub(crate) stdin: Option<Input>,
+    /// Without it, what is written goes to the app's log.
+    pub(crate) stdout: Option<Box<dyn StdoutStream + Sync>>,
+    /// As `stdout`.
+    pub(crate) stderr: Option<Box<dyn StdoutStream + Sync>>,
 }
 
 /// What all dynos of a node have in common.
@@ -55,6 +105,10 @@ pub(crate) struct Host {
     pub(crate) spans: Option<Arc<dyn SpanSink>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) network: Arc<Network>,
+    /// The tasks of all processes.
+    pub(crate) processes: TaskTracker,
+    /// The node stops: processes are asked to end.
+    pub(crate) stopping: CancellationToken,
     tmp: Arc<TmpRoot>,
     /// One permit per instance.
     places: Arc<Semaphore>,
@@ -83,6 +137,8 @@ impl Host {
             sink,
             spans,
             network,
+            processes: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             active: Active::new(),
@@ -105,6 +161,12 @@ impl Host {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
+    }
+
+    /// The log of a dyno.
+    pub(crate) fn log(&self, app: Uuid, dyno: &str) -> DynoLog {
+        let line_bytes = Limits::size(self.limits.log_line_bytes);
+        DynoLog::new(Arc::clone(&self.sink), app, dyno, line_bytes)
     }
 
     /// Instances that there are.
@@ -156,10 +218,10 @@ impl DynoState {
     }
 }
 
-/// A running dyno.
-pub(crate) struct Instance {
+/// A running dyno; `G` are the functions that its component exports.
+pub(crate) struct Instance<G = Proxy> {
     pub(crate) store: Store<DynoState>,
-    pub(crate) proxy: Proxy,
+    pub(crate) guest: G,
     pub(crate) log: DynoLog,
     /// Requests answered so far.
     pub(crate) served: u64,
@@ -173,20 +235,22 @@ pub(crate) struct Instance {
 #[error("the request's time is over")]
 pub(crate) struct DeadlinePassed;
 
-impl Instance {
-    /// Starts a dyno under the name `dyno`. The guest's start functions run here, under the exchange's
+impl<G> Instance<G> {
+    /// Starts a dyno under the name `dyno`. The guest's start functions run in `instantiate`, under the exchange's
     /// deadline when there is one.
     pub(crate) async fn start(
         host: &Host,
         spec: &DynoSpec,
-        log: DynoLog,
         dyno: &str,
-        permit: OwnedSemaphorePermit,
+        io: Io,
         exchange: Option<Arc<Exchange>>,
+        instantiate: impl AsyncFnOnce(&mut Store<DynoState>) -> wasmtime::Result<G>,
     ) -> Result<Self, StartError> {
+        let permit = host.place().await;
+        let log = host.log(spec.app, dyno);
         let stdout = Lines::new(log.clone());
         let stderr = Lines::new(log.clone());
-        let wasi = wasi(spec, dyno, &stdout, &stderr);
+        let wasi = wasi(spec, dyno, io, (&stdout, &stderr));
         let limits = &host.limits;
         let disk = Disk::new(Arc::clone(&spec.checkout.base), &host.tmp, limits, log.clone());
         let mut table = ResourceTable::new();
@@ -211,9 +275,8 @@ impl Instance {
             let late = store.data().exchange.as_ref().is_some_and(|exchange| exchange.is_late());
             if late { Err(DeadlinePassed.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
-        let started = spec.code.pre.instantiate_async(&mut store).await;
-        let proxy = started.map_err(StartError::from)?;
-        Ok(Self { store, proxy, log, served: 0, stdout, stderr, _permit: permit })
+        let guest = instantiate(&mut store).await.map_err(StartError::from)?;
+        Ok(Self { store, guest, log, served: 0, stdout, stderr, _permit: permit })
     }
 
     /// The request that the guest works on from now on.
@@ -249,15 +312,19 @@ impl From<wasmtime::Error> for StartError {
     }
 }
 
-fn wasi(spec: &DynoSpec, dyno: &str, stdout: &Lines, stderr: &Lines) -> WasiCtx {
+fn wasi(spec: &DynoSpec, dyno: &str, io: Io, (stdout, stderr): (&Lines, &Lines)) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
+    if let Some(stdin) = io.stdin {
+        wasi.stdin(stdin);
+    }
     wasi.args(&spec.args)
         .envs(&spec.env)
+        .envs(&io.env)
         .env("PORT", PORT)
         .env("DYNO", dyno)
         .initial_cwd("/app")
-        .stdout(stdout.clone())
-        .stderr(stderr.clone())
+        .stdout(io.stdout.unwrap_or_else(|| Box::new(stdout.clone())))
+        .stderr(io.stderr.unwrap_or_else(|| Box::new(stderr.clone())))
         // The linker has put the dyno's own network in the place of the system's; should it ever not, this
         // is closed.
         .allow_tcp(false)

@@ -50,7 +50,7 @@ pub enum Error {
         reason: String,
     },
     /// The component compiles but is not what the host can run.
-    #[error("component {component} cannot run as a web dyno: {reason}")]
+    #[error("component {component} cannot run as a dyno: {reason}")]
     Component {
         /// Its blob, shortened.
         component: String,
@@ -62,10 +62,10 @@ pub enum Error {
         "stack {0} is not installed on this node; build an app of that stack, or restart the node"
     )]
     UnknownStack(String),
-    /// A process type of the slug is of a kind that this node does not run.
+    /// A process type that gets requests is of a kind that answers none.
     #[error(
-        "process type {name} is a command-line component; a web process must export \
-         wasi:http/incoming-handler"
+        "process type {name} is a command; a web process must export wasi:http/incoming-handler, or \
+         answer as CGI programs do (`serve = \"cgi\"` in wpaas.toml)"
     )]
     NotHttp {
         /// The process type.

@@ -9,20 +9,25 @@ use http::Request;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use wasmtime::Store;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wpaas_slug::{
     Limits,
-    feed::{DynoState, DynoStatus, Scale},
+    feed::{self, DynoStatus, Scale},
 };
 
 use crate::{
     active::Tended,
     attend::Guest,
     body::{IncomingBody, RequestBody},
-    dyno::{DynoSpec, Host, Instance, StartError},
+    cgi,
+    dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
+    dynos::Dynos,
     exchange::{Exchange, Start},
     lines::DynoLog,
     pool::{Lease, Pool, Refused, Usage},
+    reuse::Reuse,
     worker,
 };
 
@@ -30,16 +35,23 @@ use crate::{
 /// its stack's engine, which takes some 50 ms for Express.
 const BOOT_PATIENCE: Duration = Duration::from_millis(20);
 
-/// One process type of one release, running.
+/// How the dynos of a formation take requests.
+pub(crate) enum Web {
+    /// By `wasi:http/incoming-handler`.
+    Http(ProxyPre<DynoState>),
+    /// As CGI programs.
+    Cgi(CommandPre<DynoState>),
+}
+
+/// One process type of one release that serves requests, running.
 pub(crate) struct Formation {
     pub(crate) host: Arc<Host>,
     pub(crate) spec: DynoSpec,
+    web: Web,
+    pub(crate) reuse: Reuse,
     /// Ends what still runs when the release was replaced and the time to finish is over.
     pub(crate) stopped: CancellationToken,
     pool: Arc<Pool<Instance>>,
-    command: String,
-    release_id: Uuid,
-    release_version: u64,
     created: Timestamp,
     listed: AtomicBool,
 }
@@ -65,22 +77,15 @@ impl std::fmt::Display for DynoName {
 }
 
 impl Formation {
-    pub(crate) fn new(
-        host: Arc<Host>,
-        spec: DynoSpec,
-        scale: Scale,
-        command: String,
-        release: (Uuid, u64),
-    ) -> Arc<Self> {
+    pub(crate) fn new(host: Arc<Host>, spec: DynoSpec, web: Web, scale: Scale) -> Arc<Self> {
         let queue = Limits::size(host.limits.queued_requests);
         let formation = Arc::new(Self {
+            reuse: Reuse::new(spec.isolation, &host.limits),
             host,
             spec,
+            web,
             stopped: CancellationToken::new(),
             pool: Pool::new(scale, queue),
-            command,
-            release_id: release.0,
-            release_version: release.1,
             created: Timestamp::now(),
             listed: AtomicBool::new(false),
         });
@@ -114,8 +119,14 @@ impl Formation {
         }
         let exchange = Arc::new(exchange);
         let request = request.map(|body| RequestBody::new(body, Arc::clone(&exchange)));
-        let guest = worker::serve(Arc::clone(self), lease, request, Arc::clone(&exchange));
-        Dispatched { dyno, exchange, guest: Box::pin(guest) }
+        let (formation, serving) = (Arc::clone(self), Arc::clone(&exchange));
+        let guest: Guest = match &self.web {
+            Web::Http(_) => Box::pin(worker::serve(formation, lease, request, serving)),
+            Web::Cgi(program) => {
+                Box::pin(cgi::serve(formation, program.clone(), lease, request, serving))
+            }
+        };
+        Dispatched { dyno, exchange, guest }
     }
 
     /// Starts the instance of slot `number`.
@@ -125,30 +136,31 @@ impl Formation {
         exchange: Option<Arc<Exchange>>,
     ) -> Result<Instance, StartError> {
         self.host.active.list(self);
-        let permit = self.host.place().await;
-        let log = self.log(number);
-        Instance::start(&self.host, &self.spec, log, &self.dyno(number), permit, exchange).await
+        let Web::Http(pre) = &self.web else {
+            let error = wasmtime::Error::msg("CGI programs are started with their request");
+            return Err(StartError::Host(error));
+        };
+        let instantiate = async |store: &mut Store<DynoState>| pre.instantiate_async(store).await;
+        let dyno = self.dyno(number);
+        Instance::start(&self.host, &self.spec, &dyno, Io::default(), exchange, instantiate).await
     }
 
     /// `web.1`
     pub(crate) fn dyno(&self, number: u32) -> String {
-        format!("{}.{number}", self.spec.process_type)
+        self.spec.dyno(number)
     }
 
     /// The log of slot `number`.
     pub(crate) fn log(&self, number: u32) -> DynoLog {
-        let line_bytes = Limits::size(self.host.limits.log_line_bytes);
-        DynoLog::new(Arc::clone(&self.host.sink), self.spec.app, &self.dyno(number), line_bytes)
-    }
-
-    /// Changes how many dynos there may and must be.
-    pub(crate) fn rescale(self: &Arc<Self>, scale: Scale) {
-        self.pool.rescale(scale);
-        self.keep_minimum();
+        self.host.log(self.spec.app, &self.dyno(number))
     }
 
     /// Starts dynos in the background until there are as many as the scale's minimum.
     fn keep_minimum(self: &Arc<Self>) {
+        if matches!(self.web, Web::Cgi(_)) {
+            // Its request is part of what a program is started with.
+            return;
+        }
         while let Some(mut lease) = self.pool.acquire_for_minimum() {
             let formation = Arc::clone(self);
             tokio::spawn(async move {
@@ -177,14 +189,29 @@ impl Formation {
         self.keep_minimum();
     }
 
-    /// Ends dynos: idle ones now, busy ones after their request.
-    pub(crate) fn restart(self: &Arc<Self>, number: Option<u32>) {
+    /// How many dynos work and wait, and how many requests wait.
+    pub(crate) fn usage(&self) -> Usage {
+        self.pool.usage()
+    }
+}
+
+impl Dynos for Formation {
+    /// Requests start dynos; those of the minimum are there since the release was prepared.
+    fn activate(self: Arc<Self>) {}
+
+    fn rescale(self: Arc<Self>, scale: Scale) {
+        self.pool.rescale(scale);
+        self.keep_minimum();
+    }
+
+    /// Idle dynos end now, busy ones after their request.
+    fn restart(self: Arc<Self>, number: Option<u32>) {
         self.pool.restart(number);
         self.keep_minimum();
     }
 
-    /// The release was replaced: requests under way have `drain_ms` to finish.
-    pub(crate) fn retire(&self) {
+    /// Requests under way have `drain_ms` to finish.
+    fn retire(&self) {
         self.pool.retire();
         let (stopped, drain) = (self.stopped.clone(), Limits::ms(self.host.limits.drain_ms));
         tokio::spawn(async move {
@@ -193,25 +220,11 @@ impl Formation {
         });
     }
 
-    /// How many dynos work and wait, and how many requests wait.
-    pub(crate) fn usage(&self) -> Usage {
-        self.pool.usage()
-    }
-
-    /// The dynos as `ps` shows them.
-    pub(crate) fn dynos(&self, scale: Scale) -> Vec<DynoStatus> {
-        let status = |(number, state, since)| DynoStatus {
-            name: self.dyno(number),
-            process_type: self.spec.process_type.to_string(),
-            command: self.command.clone(),
-            state,
-            since,
-            release_id: self.release_id,
-            release_version: self.release_version,
-        };
+    fn dynos(&self, scale: Scale) -> Vec<DynoStatus> {
+        let status = |(number, state, since)| self.spec.status(number, state, since);
         let dynos: Vec<_> = self.pool.dynos().into_iter().map(status).collect();
         if dynos.is_empty() && scale.max > 0 {
-            return vec![status((1, DynoState::Idle, self.created))];
+            return vec![status((1, feed::DynoState::Idle, self.created))];
         }
         dynos
     }

@@ -9,6 +9,8 @@
 //! start one), the worker runs the guest inside the connection's task, and the exchange between router and
 //! worker enforces the deadlines and carries the outcome into the router's log line.
 //!
+//! Other process types run as commands: kept running by [`process::Workers`], or once by [`Node::run`].
+//!
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
 
@@ -20,11 +22,13 @@ mod attend;
 pub mod bench_support;
 mod blobs;
 mod body;
+mod cgi;
 mod checkout;
 mod code;
 mod compile;
 mod connection;
 mod dyno;
+mod dynos;
 mod engine;
 mod error;
 mod exchange;
@@ -43,12 +47,16 @@ mod memory;
 mod metrics;
 mod net;
 mod node;
+mod parts;
 mod pool;
 mod prepare;
+mod process;
 mod protocol;
 mod request_log;
+mod reuse;
 mod router;
 mod server;
+mod stdio;
 mod table;
 mod tls;
 mod tmp;
@@ -63,5 +71,6 @@ pub use error::Error;
 pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
 pub use prepare::Prepared;
+pub use process::{OneOff, OneOffError, Release, Run, Sink};
 pub use tls::{Tls, TlsError};
 pub use trace::{Span, SpanSink};

@@ -15,6 +15,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
+use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 use wpaas_slug::{
     Digest, Limits, Store,
@@ -24,7 +25,7 @@ use wpaas_slug::{
 
 use crate::{
     Compiler, Error, Prepared,
-    app::{App, Parts, Release, Resources},
+    app::{App, Release, Resources},
     blobs::Blobs,
     checkout::Checkouts,
     code::CodeCache,
@@ -33,7 +34,9 @@ use crate::{
     engine,
     metrics::{Exposition, NodeState},
     net::{self, Network, Resolve},
+    parts::Parts,
     prepare,
+    process::{self, OneOff, OneOffError, OneOffs, Run},
     router::Router,
     server::{self, Doors},
     table::{Naming, Table},
@@ -197,7 +200,16 @@ impl Builder {
             gate: self.gate,
         });
         let doors = Arc::new(Doors::new(&limits));
-        let inner = Inner { router, resources, limits, doors, changes: AtomicU64::new(0) };
+        let stopping = resources.host.stopping.clone().drop_guard();
+        let inner = Inner {
+            router,
+            resources,
+            limits,
+            doors,
+            changes: AtomicU64::new(0),
+            one_offs: OneOffs::default(),
+            _stopping: stopping,
+        };
         Ok(Node { inner: Arc::new(inner) })
     }
 }
@@ -226,6 +238,9 @@ struct Inner {
     doors: Arc<Doors>,
     /// Counts changes in the order in which they arrive.
     changes: AtomicU64,
+    one_offs: OneOffs,
+    /// Processes do not outlive the node.
+    _stopping: DropGuard,
 }
 
 impl Node {
@@ -256,6 +271,9 @@ impl Node {
         let before = self.inner.router.table.replace(apps.clone(), order);
         for before in &before {
             self.inner.retire_unless_current(before);
+        }
+        for release in apps.iter().filter_map(|app| app.release.as_ref()) {
+            release.make_current();
         }
         let resources = Arc::downgrade(&self.inner.resources);
         tokio::spawn(prepare::ahead(resources, snapshot.stacks, apps));
@@ -300,6 +318,27 @@ impl Node {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         self.inner.serve(listener, None, shutdown).await
+    }
+
+    /// Runs a command of an app once, as a dyno of its own. It goes on after its release was replaced, and ends
+    /// with the app, with the node, or after `one_off_ms`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such command, or no room for it ([`OneOffError`]). What goes wrong later is told by the exit
+    /// status and the app's log.
+    pub async fn run(&self, job: OneOff) -> Result<Run, OneOffError> {
+        let Inner { router, resources, one_offs, .. } = &*self.inner;
+        Box::pin(process::run(resources, &router.table, one_offs, job)).await
+    }
+
+    /// Asks all workers and one-off dynos to end, and waits until they have, for at most `drain_ms` (then R12). None
+    /// is started after that.
+    pub async fn stop_processes(&self) {
+        let host = &self.inner.resources.host;
+        host.stopping.cancel();
+        host.processes.close();
+        host.processes.wait().await;
     }
 
     /// The same over TLS, with HTTP/2 or HTTP/1.1 as the client chooses. When the certificate's files
@@ -385,6 +424,7 @@ impl Inner {
         let Ok(before) = self.router.table.install(id, app.clone(), order) else { return };
         if let Some(App { spec, release: Some(release), .. }) = app.as_deref() {
             release.rescale(&spec.formation);
+            release.make_current();
         }
         if let Some(before) = before {
             self.retire_unless_current(&before);
@@ -438,6 +478,7 @@ impl NodeLink for Node {
             Change::AppRemoved { id } => {
                 let order = self.inner.next_change();
                 self.inner.install(id, None, order);
+                self.inner.one_offs.stop(id, None);
                 Ok(())
             }
             Change::Stack { name, component } => self.inner.apply_stack(name, component).await,
@@ -454,13 +495,19 @@ impl NodeLink for Node {
 
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {
         let release = self.inner.router.table.get(app).and_then(|app| app.release.clone());
-        release.map(|release| release.dynos()).unwrap_or_default()
+        let mut dynos = release.map(|release| release.dynos()).unwrap_or_default();
+        dynos.extend(self.inner.one_offs.dynos(app));
+        dynos
     }
 
     async fn restart(&self, app: Uuid, dyno: Option<String>) {
         let release = self.inner.router.table.get(app).and_then(|app| app.release.clone());
         if let Some(release) = release {
             release.restart(dyno.as_deref());
+        }
+        // A one-off dyno is stopped by its name only; it would not be started again.
+        if let Some(dyno) = dyno {
+            self.inner.one_offs.stop(app, Some(&dyno));
         }
     }
 }

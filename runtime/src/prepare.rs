@@ -10,8 +10,9 @@ use wpaas_slug::{Digest, feed::Snapshot};
 
 use crate::{
     Error,
-    app::{App, Parts, Resources},
+    app::{App, Resources},
     compile::Urgency,
+    parts::Parts,
 };
 
 /// Releases prepared at the same time after a start.

@@ -14,8 +14,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::{Duration, Sleep, sleep},
 };
+use tokio_rustls::server::TlsStream;
 
 use crate::framing::Framing;
 
@@ -26,6 +28,24 @@ const MALFORMED: &[u8] = b"\0\r\n\r\n";
 /// connection would be reset, and the answer lost (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A TCP connection, or TLS on one.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The connection below.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Transport for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 /// The stream of one connection.
 pub(crate) struct Wire<S> {
@@ -47,7 +67,7 @@ struct Linger {
     left: usize,
 }
 
-impl<S> Wire<S> {
+impl<S: Transport> Wire<S> {
     /// `switched` is to be set when a response is 101; from then on the bytes are not HTTP.
     pub(crate) fn new(stream: S, patience: Duration, switched: Arc<AtomicBool>) -> Self {
         Self {
@@ -73,11 +93,15 @@ impl<S> Wire<S> {
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         ready!(stalled.as_mut().poll(cx));
+        // Or the system would keep what is unsent, megabytes, for as long as the client likes.
+        if let Err(error) = self.stream.tcp().set_zero_linger() {
+            tracing::debug!("cannot reset a connection: {error}");
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: Transport> AsyncRead for Wire<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -106,7 +130,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Transport> AsyncWrite for Wire<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

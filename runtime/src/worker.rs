@@ -26,7 +26,7 @@ use crate::{
 const TRAP_LINES: usize = 24;
 
 /// How the guest's call ended.
-enum End {
+pub(crate) enum End {
     Returned,
     Trapped(wasmtime::Error),
     /// Its deadline passed while it was waiting or running.
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
 
 /// Answers when the worker ends without an answer, which takes a panic in host code; and counts the CPU time,
 /// also what the guest used after its response.
-struct Answered<'a>(&'a Exchange, &'a AppMetrics);
+pub(crate) struct Answered<'a>(pub(crate) &'a Exchange, pub(crate) &'a AppMetrics);
 
 impl Drop for Answered<'_> {
     fn drop(&mut self) {
@@ -72,11 +72,11 @@ impl Drop for Answered<'_> {
     }
 }
 
-struct Worker<'a> {
-    formation: &'a Arc<Formation>,
-    lease: Lease<Instance>,
-    exchange: &'a Arc<Exchange>,
-    booting: bool,
+pub(crate) struct Worker<'a> {
+    pub(crate) formation: &'a Arc<Formation>,
+    pub(crate) lease: Lease<Instance>,
+    pub(crate) exchange: &'a Arc<Exchange>,
+    pub(crate) booting: bool,
 }
 
 impl Worker<'_> {
@@ -88,8 +88,16 @@ impl Worker<'_> {
             return Some(warm);
         }
         self.exchange.set_start(Start::Fresh);
+        let start = self.formation.start(self.lease.number(), Some(Arc::clone(self.exchange)));
+        self.started(start).await
+    }
+
+    /// The instance that `start` gives, or an answer to the request.
+    pub(crate) async fn started<G>(
+        &mut self,
+        start: impl Future<Output = Result<Instance<G>, StartError>>,
+    ) -> Option<Instance<G>> {
         let number = self.lease.number();
-        let start = self.formation.start(number, Some(Arc::clone(self.exchange)));
         let started = tokio::select! {
             biased;
             started = metered(self.exchange, start) => Some(started),
@@ -132,9 +140,17 @@ impl Worker<'_> {
             let exchange = Arc::clone(self.exchange);
             let respond = move |response| exchange.respond(response);
             let out = store.data_mut().http().new_response_outparam_from_callback(respond)?;
-            let handler = instance.proxy.wasi_http_incoming_handler();
+            let handler = instance.guest.wasi_http_incoming_handler();
             handler.call_handle(store, request?, out).await
         };
+        self.finished(call).await
+    }
+
+    /// Runs the guest's call until it returns, or is to be stopped.
+    pub(crate) async fn finished(
+        &mut self,
+        call: impl Future<Output = wasmtime::Result<()>>,
+    ) -> End {
         tokio::select! {
             biased;
             returned = metered(self.exchange, call) => match returned {
@@ -147,12 +163,12 @@ impl Worker<'_> {
         }
     }
 
-    fn metrics(&self) -> &AppMetrics {
+    pub(crate) fn metrics(&self) -> &AppMetrics {
         &self.formation.spec.metrics
     }
 
     /// Answers, logs and accounts for how the call ended. Whether the instance can serve again.
-    fn settle(&mut self, instance: &mut Instance, end: End) -> bool {
+    pub(crate) fn settle<G>(&mut self, instance: &mut Instance<G>, end: End) -> bool {
         let exchange = self.exchange;
         instance.set_exchange(None);
         instance.flush_output();
@@ -170,7 +186,8 @@ impl Worker<'_> {
                     self.metrics().memory(Quota::R14);
                     log_memory(&log, instance, "Error R14 (Memory quota exceeded)");
                 }
-                !over_memory && instance.served < self.formation.host.limits.requests_per_instance
+                let used = instance.memory().used();
+                !over_memory && self.formation.reuse.keeps(instance.served, used)
             }
             End::Trapped(error) if error.is::<DeadlinePassed>() => {
                 self.late(&log, Some(&error));
@@ -277,13 +294,13 @@ impl Worker<'_> {
     }
 }
 
-fn log_trap(log: &DynoLog, error: &wasmtime::Error) {
+pub(crate) fn log_trap(log: &DynoLog, error: &wasmtime::Error) {
     for line in format!("{error:?}").lines().take(TRAP_LINES) {
         log.platform(line);
     }
 }
 
-fn log_memory(log: &DynoLog, instance: &Instance, error: &str) {
+pub(crate) fn log_memory<G>(log: &DynoLog, instance: &Instance<G>, error: &str) {
     let mib = |bytes: usize| bytes / (1024 * 1024);
     let (used, limit) = (instance.memory().used(), instance.memory().limit());
     log.platform(&format!("Process running mem={}M of {}M", mib(used), mib(limit)));

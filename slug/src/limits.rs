@@ -139,8 +139,23 @@ limits! {
     queued_requests = 1_000;
     /// A guest may go on this long after its response was sent.
     after_response_ms = 30_000;
-    /// Time for requests in flight to finish when their release is replaced or the node stops.
+    /// Time for requests in flight, and for processes whose standard input was closed, to finish when their release
+    /// is replaced or the node stops (Heroku: 30 s); then R12 for processes.
     drain_ms = 30_000;
+    /// Linear memory beyond which an instance is replaced after its request. Memory only ever grows, so this is
+    /// what an instance keeps from its hungriest request while it waits for the next; three quarters of
+    /// `dyno_memory_bytes` replaces it before requests begin to fail with R14.
+    instance_recycle_memory_bytes = 384 * MIB;
+    /// Bytes between a command and whoever reads its output; then it waits.
+    guest_pipe_bytes = 64 * KIB;
+    /// A one-off dyno (Heroku: 24 hours), then it is stopped.
+    one_off_ms = 24 * 60 * 60_000;
+    /// One-off dynos of one app that run at the same time (Heroku: 50); further ones are refused.
+    one_offs_per_app = 50;
+    /// Rest before a process that crashed twice in a row is started again; it doubles with each further crash.
+    crash_rest_ms = 1_000;
+    /// The longest rest between two starts; a process that ran for as long is no longer counted as crashing.
+    crash_rest_max_ms = 10 * 60_000;
 
     // -- router
     /// First byte of the response (Heroku: 30 s), then H12.
@@ -153,6 +168,10 @@ limits! {
     request_headers = 200;
     /// Time to send a request's header section.
     request_header_ms = 30_000;
+    /// The header section of a CGI program's response, then H17.
+    response_header_bytes = 64 * KIB;
+    /// Header fields of a CGI program's response, then H17.
+    response_headers = 200;
     /// Client connections of one node.
     connections = 20_000;
     /// A connection on which nothing happens is ended. (The next head of HTTP/1.1 is due in

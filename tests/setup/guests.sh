@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./lib.sh
 
-guests=(attack component-hello hello)
+# Reactors export the HTTP handler and nothing else; commands have a `main`.
+reactors=(attack component-hello hello)
+commands=(cgi worker)
 out="$test_cache/guests"
 mkdir -p "$out"
 exec 9>"$test_cache/guests.lock"
@@ -20,9 +22,10 @@ digest() {
   } | sha256sum | cut -d' ' -f1
 }
 
-# Every guest is a cdylib: a reactor, whose only export is the HTTP handler.
 build() {
-  local name=$1 file=${1//-/_}.wasm
+  local kind=$1 name=$2 file=$2.wasm
+  # Of a library cargo names the file by the crate, of a program by the package.
+  [[ $kind == command ]] || file=${name//-/_}.wasm
   local target_dir="$test_cache/target"
   if has_wasip2_std; then
     (cd "../guests/$name" &&
@@ -37,23 +40,24 @@ build() {
       cd "../guests/$name"
       export PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1
       export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-Clink-self-contained=no -Clinker=wasm-ld \
--L$debian_sysroot -Clink-arg=$debian_sysroot/crt1-reactor.o"
+-L$debian_sysroot -Clink-arg=$debian_sysroot/crt1-$kind.o"
       unset RUSTC RUSTC_WRAPPER RUSTUP_TOOLCHAIN RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
       /usr/bin/cargo build --quiet --locked --release -Zbuild-std=std,panic_abort \
         --target wasm32-wasip1 --target-dir "$target_dir"
     )
-    "$test_cache/tools/release/componentize" reactor \
+    "$test_cache/tools/release/componentize" "$kind" \
       "$target_dir/wasm32-wasip1/release/$file" "$out/$name.wasm.new"
   fi
   # Renamed into place, so that a test never sees half a component.
   mv "$out/$name.wasm.new" "$out/$name.wasm"
 }
 
-for name in "${guests[@]}"; do
+for guest in "${reactors[@]/#/reactor:}" "${commands[@]/#/command:}"; do
+  kind=${guest%%:*} name=${guest#*:}
   wanted=$(digest "$name")
   if [[ ! -f $out/$name.wasm || $(cat "$out/$name.digest" 2>/dev/null) != "$wanted" ]]; then
     say "Building the guest $name"
-    build "$name"
+    build "$kind" "$name"
     echo "$wanted" >"$out/$name.digest"
   fi
 done

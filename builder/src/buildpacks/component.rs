@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use wpaas_slug::{ComponentRef, Limits, ProcessType, path};
 
 use super::{Build, Buildpack, Commands, Compiled, words};
-use crate::{Error, component::Component, error::io_at, files::blocking, source};
+use crate::{
+    Error, component::Component, error::io_at, files::blocking, settings::Settings, source,
+};
 
 /// At most as many files are listed in an error.
 const SHOWN_FILES: usize = 5;
@@ -38,7 +40,8 @@ impl Buildpack for Prebuilt {
     async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error> {
         let commands = build.procfile.cloned().unwrap_or_default();
         let (dir, limits) = (build.dir.to_owned(), build.tools.limits.clone());
-        blocking(move || compile(&dir, &commands, &limits)).await
+        let settings = build.settings.clone();
+        blocking(move || compile(&dir, &commands, &settings, &limits)).await
     }
 }
 
@@ -48,7 +51,12 @@ fn wasm_file(command: &str) -> Option<&str> {
 }
 
 /// Process types that run `.wasm` files of the tree.
-pub(super) fn compile(dir: &Path, commands: &Commands, limits: &Limits) -> Result<Compiled, Error> {
+pub(super) fn compile(
+    dir: &Path,
+    commands: &Commands,
+    settings: &Settings,
+    limits: &Limits,
+) -> Result<Compiled, Error> {
     let mut files: BTreeMap<String, Component> = BTreeMap::new();
     let mut processes = BTreeMap::new();
     for (process, command) in commands {
@@ -68,7 +76,7 @@ pub(super) fn compile(dir: &Path, commands: &Commands, limits: &Limits) -> Resul
             files.insert(file.clone(), read(dir, &file, limits)?);
         }
         let Some(component) = files.get(&file) else { continue };
-        let world = component.world_for(process, &file)?;
+        let world = component.world_for(process, &file, settings)?;
         let component = ComponentRef::Own { digest: component.digest, size: component.size() };
         let process_type = ProcessType::new(command, component, world, args);
         processes.insert(process.clone(), process_type);

@@ -189,6 +189,7 @@ impl Buildpack for External {
             });
         }
         let (dir, limits): (_, Limits) = (build.dir.to_owned(), build.tools.limits.clone());
-        files::blocking(move || component::compile(&dir, &commands, &limits)).await
+        let settings = build.settings.clone();
+        files::blocking(move || component::compile(&dir, &commands, &settings, &limits)).await
     }
 }

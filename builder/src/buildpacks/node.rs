@@ -14,12 +14,11 @@ use async_trait::async_trait;
 use command::Launch;
 use modules::Modules;
 use package_json::PackageJson;
-use wpaas_slug::{ComponentRef, ProcessType};
+use wpaas_slug::{ComponentRef, ProcessType, World};
 
 use super::{Build, Buildpack, Commands, Compiled, Tools};
 use crate::{
     Error, Output,
-    component::world_of,
     error::io_at,
     files::{self, blocking},
     slug::BUNDLES,
@@ -96,7 +95,13 @@ fn launches(
 ) -> Result<Vec<(String, String, Launch)>, Error> {
     let mut launches = Vec::new();
     for (process, command) in commands(build, package)? {
-        if !stack.worlds.contains(&world_of(&process)) {
+        let world = build.settings.world_of(&process);
+        if world == World::Cgi {
+            let reason =
+                format!("the {STACK} stack serves process type {process} by HTTP, not as CGI");
+            return Err(Error::settings(None, reason));
+        }
+        if !stack.worlds.contains(&world) {
             build.output.warning(&format!(
                 "Process type {process} is left out: the {STACK} stack runs web processes only"
             ));
@@ -210,7 +215,8 @@ impl App<'_> {
             let mut args =
                 vec![format!("/app/{BUNDLES}/{name}"), "node".into(), format!("/app/{entry}")];
             args.extend(launch.args);
-            let (component, world) = (ComponentRef::Stack, world_of(&process));
+            let world = self.build.settings.world_of(&process);
+            let component = ComponentRef::Stack;
             processes.insert(process, ProcessType::new(command, component, world, args));
         }
         Ok(processes)

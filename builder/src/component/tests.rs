@@ -17,9 +17,10 @@ fn exporting(names: &[&str]) -> Vec<u8> {
 
 #[test]
 fn worlds_are_told_by_their_exports() {
+    let default = Settings::default();
     let http = read(exporting(&["wasi:http/incoming-handler@0.2.10"])).unwrap();
-    assert_eq!(http.world_for("web", "app.wasm").unwrap(), World::Http);
-    let error = http.world_for("worker", "app.wasm").unwrap_err().to_string();
+    assert_eq!(http.world_for("web", "app.wasm", &default).unwrap(), World::Http);
+    let error = http.world_for("worker", "app.wasm", &default).unwrap_err().to_string();
     assert!(
         error.contains("process type worker needs") && error.contains("wasi:cli/run"),
         "{error}"
@@ -27,11 +28,12 @@ fn worlds_are_told_by_their_exports() {
 
     let both =
         read(exporting(&["wasi:cli/run@0.2.0", "wasi:http/incoming-handler@0.2.0"])).unwrap();
-    assert_eq!(both.world_for("web", "app.wasm").unwrap(), World::Http);
-    assert_eq!(both.world_for("worker", "app.wasm").unwrap(), World::Cli);
+    assert_eq!(both.world_for("web", "app.wasm", &default).unwrap(), World::Http);
+    assert_eq!(both.world_for("worker", "app.wasm", &default).unwrap(), World::Cli);
 
     for other in [&["wasi:http/handler@0.3.0"][..], &["wasi:http/incoming-handler@0.20.0"], &[]] {
-        let error = read(exporting(other)).unwrap().world_for("web", "a.wasm").unwrap_err();
+        let error =
+            read(exporting(other)).unwrap().world_for("web", "a.wasm", &default).unwrap_err();
         let found = other.first().copied().unwrap_or("nothing");
         assert!(error.to_string().contains(found), "{error}");
     }

@@ -102,3 +102,29 @@ async fn what_is_no_component_is_described() {
     assert_eq!(error.kind(), Kind::Command);
     assert!(error.to_string().contains("no shell to fill in $PORT"), "{error}");
 }
+
+#[tokio::test]
+async fn settings_say_how_a_component_serves() {
+    let platform = Platform::new();
+    let wasm = component("wasi:cli/run@0.2.0");
+    let cgi: &[u8] = b"[processes.web]\nserve = \"cgi\"\n[processes.worker]\nconcurrency = 2\n";
+    let source: [(&str, &[u8]); 3] = [
+        ("Procfile", b"web: app.wasm\nworker: app.wasm --work"),
+        ("app.wasm", &wasm),
+        ("wpaas.toml", cgi),
+    ];
+    let built = platform.build("one", tree(&source).path()).await.built();
+    let processes = &built.slug.config.processes;
+    assert_eq!((processes["web"].world, processes["worker"].world), (World::Cgi, World::Cli));
+    assert_eq!(processes["worker"].concurrency, Some(2));
+    assert_eq!(files(&built.slug), ["Procfile", "wpaas.toml"]);
+
+    let error = platform.build("two", tree(&source[..2]).path()).await.result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Component);
+    let message = error.to_string();
+    assert!(message.contains("`serve = \"cgi\"` under `[processes.web]` in wpaas.toml"), "{message}");
+    let broken = [source[0], source[1], ("wpaas.toml", b"[processes.web]\nservers = 1\n")];
+    let error = platform.build("three", tree(&broken).path()).await.result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Settings { line: Some(2) });
+    assert!(error.is_the_apps());
+}

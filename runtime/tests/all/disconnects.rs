@@ -90,6 +90,7 @@ async fn leave_http1(host: &Host, random: &mut StdRng) {
 /// One connection of HTTP/2 with several requests, some reset, and then left. Returns how many.
 async fn leave_http2(host: &Host, random: &mut StdRng) -> u64 {
     let mut frames = Frames::connect(host.address).await;
+    frames.open_windows().await;
     let requests = random.random_range(1..=STREAMS);
     for number in 0..requests {
         let stream = number * 2 + 1;
@@ -97,24 +98,27 @@ async fn leave_http2(host: &Host, random: &mut StdRng) -> u64 {
         let head = fields(&request(method, path));
         let end = if method == "GET" { END_STREAM } else { 0 };
         let mut bytes = frame(HEADERS, END_HEADERS | end, stream, &head);
-        let moment = random.random_range(0..4);
+        // Reset at once, in the body, not at all (twice), in the response.
+        let moment = random.random_range(0..5);
         if method == "POST" && moment > 0 {
-            bytes.extend(frame(
-                DATA,
-                if moment > 1 { END_STREAM } else { 0 },
-                stream,
-                &[b'u'; 4000],
-            ));
+            let end = if moment > 1 { END_STREAM } else { 0 };
+            bytes.extend(frame(DATA, end, stream, &[b'u'; 4000]));
         }
+        // CANCEL
+        let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
         if moment < 2 {
-            // CANCEL
-            bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+            bytes.extend(&reset);
         }
         frames.raw.send(bytes).await;
-        if moment == 3 {
-            frames.until(|frame| frame.stream == stream && frame.flags & END_STREAM != 0).await;
-        } else if moment == 1 {
-            frames.next().await;
+        match moment {
+            3 => {
+                frames.until(|frame| frame.stream == stream && frame.flags & END_STREAM != 0).await;
+            }
+            4 => {
+                frames.until(|frame| frame.stream == stream).await;
+                frames.raw.send(reset).await;
+            }
+            _ => {}
         }
     }
     u64::from(requests)
@@ -127,8 +131,8 @@ async fn clients_that_leave_leave_nothing_behind() {
         .args(["--exact", "disconnects::alone", "--ignored", "--nocapture"])
         .output();
     let output = tokio::time::timeout(PATIENCE, output).await.expect("it takes too long").unwrap();
-    let [out, err] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
-    let text = format!("{out}{err}");
+    let lossy = String::from_utf8_lossy;
+    let text = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 

@@ -11,6 +11,7 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 
 pub const END_STREAM: u8 = 1;
@@ -118,6 +119,15 @@ impl Frames {
 
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.raw.send(frame(kind, flags, stream, payload)).await;
+    }
+
+    /// Makes room for everything that the server could send.
+    pub async fn open_windows(&mut self) {
+        let size = (1_u32 << 30).to_be_bytes();
+        // SETTINGS_INITIAL_WINDOW_SIZE
+        let setting = [&[0, 4], &size[..]].concat();
+        let frames = [frame(SETTINGS, 0, 0, &setting), frame(WINDOW_UPDATE, 0, 0, &size)];
+        self.raw.send(frames.concat()).await;
     }
 
     /// The answer on a stream.

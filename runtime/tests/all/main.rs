@@ -14,20 +14,24 @@
 
 mod accounting;
 mod apps;
+mod cgi;
 mod compiler;
 mod connections;
 mod crashes;
 mod disconnects;
+mod drain;
 mod files;
 mod frames;
 mod framing;
 mod hostile_code;
 mod http;
 mod http2;
+mod isolation;
 mod limits;
 mod metrics;
 mod network;
 mod prepare;
+mod processes;
 mod raw;
 mod releases;
 mod sandbox;

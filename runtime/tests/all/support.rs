@@ -117,8 +117,15 @@ async fn shared_code() -> &'static Path {
         let shared = tempfile::tempdir().unwrap();
         let store = Store::local(&shared.path().join("store")).unwrap();
         let node = Node::builder(store.clone(), shared.path().join("cache")).build().unwrap();
-        for name in ["attack", "component-hello"] {
-            let slug = slug(&store, guest(name), &[], false).await;
+        let (http, command) = (World::Http, World::Cli);
+        for (name, process, world) in [
+            ("attack", "web", http),
+            ("component-hello", "web", http),
+            ("cgi", "command", command),
+            ("worker", "command", command),
+        ] {
+            let slug =
+                slug_of(&store, vec![(process, process_type(&store, name, world).await)]).await;
             node.prepare(Arc::new(app("warm", Some(slug)))).await.unwrap();
         }
         shared
@@ -200,6 +207,28 @@ pub async fn slug(
         stack: on_stack.then(|| "test-stack".into()),
         processes: [("web".into(), web)].into(),
         files,
+    };
+    let slug = Slug::new(config, &Limits::default()).unwrap();
+    store.put_slug(&slug, |_| async { unreachable!("all blobs are there") }).await.unwrap();
+    slug.digest
+}
+
+/// A process type that runs a guest of its own.
+pub async fn process_type(store: &Store, guest_name: &str, world: World) -> ProcessType {
+    let wasm = guest(guest_name);
+    let size = wasm.len() as u64;
+    let (digest, _) = store.put(wasm.into()).await.unwrap();
+    let component = ComponentRef::Own { digest, size };
+    ProcessType::new("the command", component, world, vec![format!("{guest_name}.wasm")])
+}
+
+/// Puts a slug of these process types into the store.
+pub async fn slug_of(store: &Store, processes: Vec<(&str, ProcessType)>) -> Digest {
+    let config = SlugConfig {
+        buildpack: "Test".into(),
+        stack: None,
+        processes: processes.into_iter().map(|(name, process)| (name.into(), process)).collect(),
+        files: vec![],
     };
     let slug = Slug::new(config, &Limits::default()).unwrap();
     store.put_slug(&slug, |_| async { unreachable!("all blobs are there") }).await.unwrap();

@@ -1,0 +1,16 @@
+//! Processes: commands (`wasi:cli/run`) that run by themselves, not for a request. Workers are kept running
+//! ([`Workers`]); one-off dynos run once ([`crate::Node::run`]).
+//!
+//! There are no signals. A process is asked to end by the end of its standard input, and has `drain_ms` to do so.
+
+mod command;
+mod one_off;
+mod rest;
+mod run;
+mod table;
+mod workers;
+
+pub(crate) use command::run;
+pub use one_off::{OneOff, OneOffError, Release, Run, Sink};
+pub(crate) use table::OneOffs;
+pub(crate) use workers::Workers;
