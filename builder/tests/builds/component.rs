@@ -122,7 +122,10 @@ async fn settings_say_how_a_component_serves() {
     let error = platform.build("two", tree(&source[..2]).path()).await.result.unwrap_err();
     assert_eq!(error.kind(), Kind::Component);
     let message = error.to_string();
-    assert!(message.contains("`serve = \"cgi\"` under `[processes.web]` in wpaas.toml"), "{message}");
+    assert!(
+        message.contains("`serve = \"cgi\"` under `[processes.web]` in wpaas.toml"),
+        "{message}"
+    );
     let broken = [source[0], source[1], ("wpaas.toml", b"[processes.web]\nservers = 1\n")];
     let error = platform.build("three", tree(&broken).path()).await.result.unwrap_err();
     assert_eq!(error.kind(), Kind::Settings { line: Some(2) });
