@@ -66,7 +66,9 @@ impl Workers {
             if !state.dynos.contains_key(&number) {
                 state.dynos.insert(number, self.starting());
                 let supervised = Arc::clone(&self).supervise(number);
-                self.host.processes.spawn(Box::pin(supervised));
+                // Nobody waits for it as a client waits for an answer.
+                let slow = self.host.slow_lane.handle();
+                self.host.processes.spawn_on(Box::pin(supervised), slow);
             }
         }
     }
