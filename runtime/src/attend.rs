@@ -85,3 +85,60 @@ fn advance(guest: &mut Option<Guest>, exchange: &Exchange, slow: &Handle, cx: &m
         slow.spawn(guest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use parking_lot::Mutex;
+    use wpaas_slug::Limits;
+
+    use super::*;
+    use crate::{hcode::HCode, lane::SlowLane};
+
+    /// A guest that computes for `cpu` up to its first yield, and notes on which threads it was.
+    fn guest(exchange: &Arc<Exchange>, cpu: Duration, seen: &Arc<Mutex<Vec<String>>>) -> Guest {
+        let (exchange, seen) = (Arc::clone(exchange), Arc::clone(seen));
+        let note = move || {
+            let name = std::thread::current().name().unwrap_or_default().to_owned();
+            seen.lock().push(name);
+        };
+        Box::pin(async move {
+            note();
+            exchange.add_cpu(cpu);
+            tokio::task::yield_now().await;
+            note();
+            exchange.fail(HCode::H13);
+        })
+    }
+
+    async fn threads(cpu: Duration, leave: bool) -> Vec<String> {
+        let (lane, seen) = (SlowLane::new().unwrap(), Arc::default());
+        let exchange = Arc::new(Exchange::new(&Limits::default()));
+        let guest = guest(&exchange, cpu, &seen);
+        let mut attend = Attend::new(guest, Arc::clone(&exchange), lane.handle());
+        if leave {
+            assert!((&mut attend).now_or_never().is_none());
+            drop(attend);
+            while seen.lock().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        } else {
+            assert_eq!(attend.await.unwrap_err(), HCode::H13);
+        }
+        let seen = seen.lock().clone();
+        seen
+    }
+
+    #[tokio::test]
+    async fn who_computes_goes_on_in_the_slow_lane() {
+        for leave in [false, true] {
+            let seen = threads(COMPUTES * 2, leave).await;
+            assert_ne!(seen[0], "wpaas-slow");
+            assert_eq!(seen[1], "wpaas-slow");
+            let seen = threads(COMPUTES / 2, leave).await;
+            assert_eq!(seen[0], seen[1], "others stay");
+        }
+    }
+}

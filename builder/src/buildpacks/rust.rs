@@ -123,7 +123,7 @@ impl App<'_> {
             else {
                 continue;
             };
-            let world = component.world_for(process, &target.name, build.settings)?;
+            let world = component.world_for(process, &target.name, self.build.settings)?;
             let own = ComponentRef::Own { digest: component.digest, size: component.size() };
             let process_type = ProcessType::new(command, own, world, args.clone());
             processes.insert(process.clone(), process_type);

@@ -168,8 +168,9 @@ mod tests {
     /// What a program sees of a request that came through the router.
     fn seen(request: http::request::Builder) -> BTreeMap<String, String> {
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        let host = forward::host(&parts).unwrap();
-        forward::request(&mut parts, host, IpAddr::from([192, 0, 2, 7]));
+        let host = forward::check(&parts).unwrap();
+        let client = forward::Client { ip: IpAddr::from([192, 0, 2, 7]), tls: false };
+        forward::request(&mut parts, host, client);
         let variables = variables(&parts).unwrap();
         let count = variables.len();
         let map: BTreeMap<_, _> = variables.into_iter().collect();

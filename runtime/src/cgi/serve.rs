@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use futures::TryStreamExt;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use wasmtime::Store;
 use wasmtime_wasi::{
@@ -18,6 +18,7 @@ use crate::{
     dyno::{DynoState, Instance, Io},
     exchange::{Exchange, Start},
     formation::Formation,
+    forward::Refused,
     hcode::{self, HCode},
     lines::DynoLog,
     metrics::Quota,
@@ -37,7 +38,9 @@ pub(crate) async fn serve(
     let _answered = Answered(&exchange, &formation.spec.metrics);
     let (parts, body) = request.into_parts();
     let Ok(env) = request::variables(&parts) else {
-        let page = hcode::bad_request("The path holds an encoded NUL.");
+        let message = "The path holds an encoded NUL.";
+        let refused = Refused { status: StatusCode::BAD_REQUEST, message };
+        let page = hcode::refused(&refused, Version::HTTP_2);
         exchange.respond(Ok(page.map(|body| body.map_err(|never| match never {}).boxed_unsync())));
         return;
     };

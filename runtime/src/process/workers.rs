@@ -1,6 +1,9 @@
 //! The dynos of a process type that serves no requests: as many as the scale's minimum, kept running.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -63,8 +66,8 @@ impl Workers {
     /// Starts what is to run and does not.
     fn keep_running(self: Arc<Self>, state: &mut State) {
         for number in 1..=state.runs() {
-            if !state.dynos.contains_key(&number) {
-                state.dynos.insert(number, self.starting());
+            if let Entry::Vacant(entry) = state.dynos.entry(number) {
+                entry.insert(self.starting());
                 let supervised = Arc::clone(&self).supervise(number);
                 // Nobody waits for it as a client waits for an answer.
                 let slow = self.host.slow_lane.handle();
