@@ -169,7 +169,7 @@ mod tests {
             ("[processes.web]\n\nserv = \"cgi\"", 3, "unknown field `serv`"),
             ("[process.web]", 1, "unknown field `process`"),
             ("[processes.web]\nserve = \"fastcgi\"", 2, "unknown variant `fastcgi`"),
-            ("[processes.web]\nisolation = 1", 2, "isolation"),
+            ("[processes.web]\nisolation = 1", 2, "string"),
             ("[processes.web]\nconcurrency = 0", 2, "nonzero"),
             ("[processes.web]\nconcurrency = -1", 2, "-1"),
             ("[processes.web\n", 1, "table header"),

@@ -20,6 +20,12 @@ async fn fixture() -> Fixture {
     Fixture { cache: directory.path().join("cache"), _directory: directory, component, store }
 }
 
+/// Gets a component's code and its handler, which it does not have.
+async fn reach(codes: &CodeCache, component: Digest, urgency: Urgency) -> Error {
+    let guest = codes.get(component, urgency).await.and_then(|code| code.guest(World::Http));
+    guest.err().expect("it has no handler")
+}
+
 impl Fixture {
     fn codes(&self, compiler: Compiler) -> CodeCache {
         let blobs = Blobs::new(self.store.clone(), &self.cache).unwrap();
@@ -31,7 +37,7 @@ impl Fixture {
     /// Gets the component's code as far as it goes, and says how far that was.
     async fn get(&self, compiler: Compiler) -> Error {
         let codes = self.codes(compiler);
-        codes.get(self.component, Urgency::Now).await.err().expect("it has no handler")
+        reach(&codes, self.component, Urgency::Now).await
     }
 
     fn file(&self, extension: &str) -> PathBuf {
@@ -171,7 +177,7 @@ async fn a_node_without_a_compiler_loads_what_others_have_compiled() {
     assert!(matches!(error, Error::NotCompiled { .. }), "its shape is not this one: {error}");
     let mut codes = fixture.codes(Compiler::None);
     Arc::get_mut(&mut codes.inner).unwrap().shape.exact = false;
-    let error = codes.get(fixture.component, Urgency::Now).await.err().unwrap();
+    let error = reach(&codes, fixture.component, Urgency::Now).await;
     assert!(mapped(&error), "whatever loads is right where the shape is not known: {error}");
 }
 
@@ -194,19 +200,19 @@ async fn a_request_takes_over_what_nobody_was_waiting_for() {
     let component = fixture.component;
     let later = tokio::spawn({
         let codes = codes.clone();
-        async move { codes.get(component, Urgency::Later).await.err().unwrap() }
+        async move { reach(&codes, component, Urgency::Later).await }
     });
     started("19\n").await;
-    let now = codes.get(component, Urgency::Now);
+    let now = reach(&codes, component, Urgency::Now);
     let impatient = tokio::select! {
         _ = now => false,
         () = started("19\n10\n") => true,
     };
     assert!(impatient, "the gate is closed");
     // That request is gone, its compiler goes on.
-    let now = codes.get(component, Urgency::Now);
+    let now = reach(&codes, component, Urgency::Now);
     std::fs::remove_file(&gate).unwrap();
-    assert!(mapped(&now.await.err().unwrap()));
+    assert!(mapped(&now.await));
     assert!(mapped(&later.await.unwrap()));
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "19\n10\n", "nothing was done twice");
 }

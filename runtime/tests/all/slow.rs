@@ -18,10 +18,11 @@ const PROGRAM: &str = "/usr/bin/slowhttptest";
 const CLIENTS: &str = "100";
 
 /// A node with the app `other` and one that answers at the address itself, for slowhttptest.
-async fn attacked_slowly(change: impl FnOnce(&mut Limits)) -> Host {
+/// With `dynos` for the attack; there is room for more.
+async fn attacked_slowly(dynos: u32, change: impl FnOnce(&mut Limits)) -> Host {
     let host = host(|limits| {
         limits.request_header_ms = 1_000;
-        limits.first_byte_ms = 1_000;
+        limits.first_byte_ms = 5_000;
         limits.idle_ms = 1_000;
         limits.after_response_ms = 100;
         change(limits);
@@ -30,7 +31,7 @@ async fn attacked_slowly(change: impl FnOnce(&mut Limits)) -> Host {
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut target = app("app", Some(slug));
     target.domains = vec!["127.0.0.1".into()];
-    target.formation.insert("web".into(), Scale { min: 0, max: 100 });
+    target.formation.insert("web".into(), Scale { min: 0, max: dynos });
     host.apply(&target).await;
     host.apply(&app("other", Some(slug))).await;
     host
@@ -72,7 +73,7 @@ const ALL_CLOSED: &str = "No open connections left";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_heads() {
-    let host = attacked_slowly(|_| {}).await;
+    let host = attacked_slowly(4, |_| {}).await;
     let end = attack(&host, "/ok", &["-H", "-i", "1", "-x", "24"], pending()).await;
     assert!(end.contains(ALL_CLOSED), "{end}");
     // None of them has become a request; slowhttptest sends some whole ones to see whether they are served.
@@ -82,8 +83,8 @@ async fn slow_heads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_bodies() {
-    let host = attacked_slowly(|_| {}).await;
-    let pace = ["-B", "-i", "3", "-s", "8192", "-x", "10", "-t", "POST"];
+    let host = attacked_slowly(4, |_| {}).await;
+    let pace = ["-B", "-i", "20", "-s", "8192", "-x", "10", "-t", "POST"];
     let end = attack(&host, "/upload", &pace, pending()).await;
     assert!(end.contains(ALL_CLOSED), "{end}");
     host.log.line("code=H28").await;
@@ -94,7 +95,7 @@ async fn slow_readers() {
     // Few more than slowhttptest opens: other clients find a place only when it has lost its own.
     // A dyno for each, so that all get a response that they can leave unread; and connections that have got
     // theirs stay.
-    let host = attacked_slowly(|limits| {
+    let host = attacked_slowly(100, |limits| {
         limits.connections = 110;
         limits.dynos_per_node = 120;
         limits.request_header_ms = 60_000;
