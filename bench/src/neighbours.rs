@@ -2,6 +2,7 @@
 //! measured alone and then beside it, and the attacker's log must name the limit that stopped it.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     path::PathBuf,
     sync::{
@@ -11,8 +12,10 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
+use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     task::JoinSet,
 };
@@ -77,6 +80,12 @@ const ATTACKS: &[Attack] = &[
         stopped_by: &["code=H13", "code=H10"],
     },
     Attack {
+        name: "opens sockets without end",
+        path: "/sockets",
+        client: Client::Reads,
+        stopped_by: &["refused: new-socket-limit"],
+    },
+    Attack {
         name: "streams to a client that stalls",
         path: "/big?bytes=1000000000000",
         client: Client::Stalls,
@@ -91,14 +100,20 @@ const ATTACKS: &[Attack] = &[
 ];
 
 /// Limits low enough to be hit within a measurement.
-const LIMITS: [(&str, &str); 3] = [
+const LIMITS: [(&str, &str); 4] = [
     ("WPAAS_LIMIT_FIRST_BYTE_MS", "2000"),
     ("WPAAS_LIMIT_IDLE_MS", "2000"),
+    ("WPAAS_LIMIT_AFTER_RESPONSE_MS", "2000"),
     ("WPAAS_LIMIT_DYNO_MEMORY_BYTES", "134217728"),
 ];
 
+/// Between two attacks; longer than what is left of one may go on.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How long a client that stalls stays; longer than the limit.
 const STALL: Duration = Duration::from_secs(4);
+
+/// How much of an attack's answer is looked at, in bytes.
+const BEGINNING: usize = 4 * 1024;
 
 /// Where tests/setup/guests.sh puts the attacking component.
 fn attack_component() -> anyhow::Result<PathBuf> {
@@ -132,9 +147,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         server.deploy(&app, attacker.path()).await?;
         let alone = victim(&server, &args).await?;
         let beside = beside(&server, &args, attack, &app).await?;
-        let log = server.log(&app, 1_500).await?;
-        let mark =
-            attack.stopped_by.iter().find(|mark| log.iter().any(|line| line.contains(**mark)));
+        let told = &beside.told;
+        let mark = attack.stopped_by.iter().find(|mark| told.contains(**mark));
         let of = |outcome: &Outcome, percent| percentile_ms(&outcome.latencies, percent);
         let ratio = of(&beside.victim, 99.0) / of(&alone, 99.0);
         let _ = writeln!(
@@ -148,7 +162,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             max_ms(&beside.victim.latencies),
             alone.errors.len() + beside.victim.errors.len(),
             beside.ended,
-            mark.unwrap_or(&"–"),
+            told.iter().cloned().collect::<Vec<_>>().join(", "),
         );
         for error in beside.victim.errors.iter().take(3) {
             eprintln!("  the victim: {error}");
@@ -168,6 +182,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     report::conclude("neighbours", &text, &targets)
 }
 
+/// What a line or an answer says of limits: `code=H12`, `Error R15`, `refused: new-socket-limit`.
+fn marks(text: &str) -> impl Iterator<Item = String> {
+    ["code=", "Error ", "refused: "].into_iter().filter_map(move |prefix| {
+        let (_, rest) = text.split_once(prefix)?;
+        let word = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        Some(format!("{prefix}{}", rest.chars().take_while(word).collect::<String>()))
+    })
+}
+
 async fn victim(server: &Server, args: &Args) -> anyhow::Result<Outcome> {
     let ask = |_| Ask { host: Server::host("victim"), text: "Hello from Rust!".into() };
     open_loop(&server.url, args.rate, Duration::from_secs(args.seconds), ask).await
@@ -178,6 +201,8 @@ struct Beside {
     victim: Outcome,
     /// Attacks that ended meanwhile; new ones took their places.
     ended: u64,
+    /// What the attacker was told.
+    told: BTreeSet<String>,
 }
 
 async fn beside(
@@ -188,14 +213,29 @@ async fn beside(
 ) -> anyhow::Result<Beside> {
     let address = server.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let (path, client, host) = (attack.path, attack.client, Server::host(app));
-    let ended = Arc::new(AtomicU64::new(0));
+    let (ended, told) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
+    // Followed from the start: a flood leaves nothing of the past.
+    let mut tail = server.tail(app, "heroku")?;
+    let lines = tail.stdout.take().context("no stdout")?;
+    let listening = tokio::spawn({
+        let told = Arc::clone(&told);
+        async move {
+            let mut lines = BufReader::new(lines).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                told.lock().extend(marks(&line));
+            }
+        }
+    });
     let mut attackers = JoinSet::new();
     for _ in 0..args.attackers {
-        let (address, host, ended) = (address.clone(), host.clone(), Arc::clone(&ended));
+        let (address, host) = (address.clone(), host.clone());
+        let (ended, told) = (Arc::clone(&ended), Arc::clone(&told));
         attackers.spawn(async move {
             loop {
                 // A connection that is cut is how some attacks have to end.
-                one_attack(&address, &host, path, client).await.ok();
+                if let Ok(answer) = one_attack(&address, &host, path, client).await {
+                    told.lock().extend(marks(&answer));
+                }
                 ended.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -206,24 +246,41 @@ async fn beside(
     let ended = ended.load(Ordering::Relaxed);
     attackers.shutdown().await;
     // What was under way ends before the next victim is measured alone.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    Ok(Beside { victim, ended })
+    tokio::time::sleep(SETTLE).await;
+    tail.kill().await?;
+    listening.await?;
+    let told = std::mem::take(&mut *told.lock());
+    Ok(Beside { victim, ended, told })
 }
 
-/// One request of the attack, to the end of its connection.
-async fn one_attack(address: &str, host: &str, path: &str, client: Client) -> std::io::Result<()> {
+/// One request of the attack, to the end of its connection. Returns the beginning of the answer.
+async fn one_attack(
+    address: &str,
+    host: &str,
+    path: &str,
+    client: Client,
+) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
+    let mut beginning = Vec::new();
     match client {
         Client::Reads => {
             let mut buffer = vec![0; 64 * 1024];
-            while stream.read(&mut buffer).await? > 0 {}
+            loop {
+                let count = stream.read(&mut buffer).await?;
+                if count == 0 {
+                    break;
+                }
+                if beginning.len() < BEGINNING {
+                    beginning.extend(buffer.iter().take(count));
+                }
+            }
         }
         Client::Stalls => {
             // Once the server has given up, what it sent before is still there to read, and then the end.
             tokio::time::sleep(STALL).await;
         }
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&beginning).into_owned())
 }

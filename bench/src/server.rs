@@ -128,19 +128,36 @@ impl Server {
         Ok(())
     }
 
-    /// The last lines of an app's log.
-    pub(crate) async fn log(&self, app: &str, lines: u32) -> anyhow::Result<Vec<String>> {
+    /// The last lines of an app's log, of one source (`app`, `heroku`) or of both.
+    pub(crate) async fn log(
+        &self,
+        app: &str,
+        lines: u32,
+        source: Option<&str>,
+    ) -> anyhow::Result<Vec<String>> {
         let mut command = self.running.command(&self.api)?;
-        let output = command.args(["logs", "-a", app, "-n", &lines.to_string()]).output().await?;
+        command.args(["logs", "-a", app, "-n", &lines.to_string()]);
+        if let Some(source) = source {
+            command.args(["--source", source]);
+        }
+        let output = command.output().await?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "cannot read the log of {app}: {error}");
         Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
     }
 
+    /// Follows an app's log from now on, for what `source` writes (`app`, `heroku`).
+    pub(crate) fn tail(&self, app: &str, source: &str) -> anyhow::Result<tokio::process::Child> {
+        let mut command = self.running.command(&self.api)?;
+        command.args(["logs", "--tail", "-n", "0", "-a", app, "--source", source]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+
     /// How the instances of an app's last requests came to be: the `start=` of its router lines.
     pub(crate) async fn starts(&self, app: &str) -> anyhow::Result<BTreeMap<String, usize>> {
         let mut starts = BTreeMap::new();
-        for line in self.log(app, 100).await? {
+        for line in self.log(app, 100, Some("heroku")).await? {
             let Some((_, rest)) = line.split_once(" start=") else { continue };
             let start = rest.split_whitespace().next().unwrap_or_default();
             *starts.entry(start.to_owned()).or_insert(0) += 1;

@@ -32,7 +32,7 @@ const LIVE: [usize; 4] = [0, 10, 100, 999];
 
 fn main() {
     let runtime = Runtime::new().unwrap();
-    let component = std::env::var_os("WPAAS_BENCH_COMPONENT").expect("WPAAS_BENCH_COMPONENT");
+    let component = std::env::var_os("WPAAS_BENCH_COMPONENT").unwrap();
     let component = std::fs::read(component).unwrap();
     let mut criterion = Criterion::default().configure_from_args();
 

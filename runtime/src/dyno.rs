@@ -25,6 +25,7 @@ use crate::{
     exchange::Exchange,
     formation::Formation,
     fs::{Disk, FilesView},
+    lane::SlowLane,
     lines::{DynoLog, Lines},
     memory::Memory,
     metrics::{AppMetrics, Hit, Metrics},
@@ -113,6 +114,7 @@ pub(crate) struct Host {
     places: Arc<Semaphore>,
     /// Formations with instances.
     pub(crate) active: Active<Formation>,
+    pub(crate) slow_lane: SlowLane,
 }
 
 /// How often a dyno that found the node full looks for another one that became idle.
@@ -140,6 +142,8 @@ impl Host {
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             active: Active::new(),
+            slow_lane: SlowLane::new()
+                .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?,
         })
     }
 

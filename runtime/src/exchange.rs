@@ -365,9 +365,14 @@ impl Exchange {
         self.returned.load(Ordering::Acquire) || self.cut.get().is_some()
     }
 
+    /// The guest's time on a CPU so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed))
+    }
+
     /// The guest's time on a CPU so far, its memory in bytes, and how it was started.
     pub(crate) fn accounts(&self) -> (Duration, usize, Option<Start>) {
-        let cpu = Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed));
+        let cpu = self.cpu();
         let memory = self.memory.get().map_or(0, |gauge| gauge.load(Ordering::Relaxed));
         (cpu, memory, self.start.get().copied())
     }

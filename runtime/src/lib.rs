@@ -41,6 +41,7 @@ mod fs;
 pub mod fuzzing;
 mod hcode;
 mod keyed;
+mod lane;
 mod lines;
 mod memory;
 mod metrics;

@@ -102,7 +102,8 @@ impl Router {
         let dispatched = formation.dispatch(lease, request, cold);
         let exchange = dispatched.exchange;
         pending.dispatched(dispatched.dyno, &exchange);
-        let response = Attend::new(dispatched.guest, Arc::clone(&exchange)).await?;
+        let slow = self.resources.host.slow_lane.handle();
+        let response = Attend::new(dispatched.guest, Arc::clone(&exchange), slow).await?;
         if response.status().is_informational() {
             return Err(HCode::H17);
         }

@@ -144,10 +144,11 @@ impl Job {
         let dyno = self.entry.dyno().to_owned();
         let run = Run { dyno, asked, killed: killed.clone(), status };
         let host = Arc::clone(&self.host);
-        host.processes.spawn(Box::pin(async move {
+        let running = async move {
             let status = self.execute(killed).await;
             ended.send_replace(Some(status));
-        }));
+        };
+        host.processes.spawn_on(Box::pin(running), host.slow_lane.handle());
         run
     }
 

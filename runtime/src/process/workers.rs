@@ -66,10 +66,12 @@ impl Workers {
     /// Starts what is to run and does not.
     fn keep_running(self: Arc<Self>, state: &mut State) {
         for number in 1..=state.runs() {
-            if let Entry::Vacant(place) = state.dynos.entry(number) {
-                place.insert(self.starting());
+            if let Entry::Vacant(entry) = state.dynos.entry(number) {
+                entry.insert(self.starting());
                 let supervised = Arc::clone(&self).supervise(number);
-                self.host.processes.spawn(Box::pin(supervised));
+                // Nobody waits for it as a client waits for an answer.
+                let slow = self.host.slow_lane.handle();
+                self.host.processes.spawn_on(Box::pin(supervised), slow);
             }
         }
     }
