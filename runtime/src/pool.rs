@@ -6,7 +6,6 @@
 
 mod queue;
 mod roster;
-#[cfg_attr(not(test), expect(dead_code, reason = "socket dynos and wasi:http 0.3 come next"))]
 pub(crate) mod shared;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
