@@ -40,6 +40,7 @@ impl Handle {
     }
 
     /// Hands a request over, or gives it back: the instance has ended.
+    #[expect(clippy::result_large_err, reason = "a box would be an allocation for each request")]
     pub(crate) fn send(&self, job: Job) -> Result<(), Job> {
         self.jobs.send(job).map_err(|error| error.0)
     }

@@ -57,8 +57,9 @@ pub(super) async fn watch(
                 "Replacing dyno: it went on for more than {seconds} seconds with a request whose client is gone"
             ));
         }
-        exchange.fail(exchange.late_code());
+        // First, so that the client's next request finds another instance.
         lease.replace();
+        exchange.fail(exchange.late_code());
     }
     ended
 }

@@ -236,6 +236,10 @@ impl<T: Clone> Shared<T> {
     }
 
     /// Returns when no request is in flight, also at instances that have left, and nobody waits.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for instances that are told to end by somebody")
+    )]
     pub(crate) async fn drained(&self) {
         loop {
             let quiet = self.quiet.notified();

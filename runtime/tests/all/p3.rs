@@ -65,6 +65,21 @@ async fn served(change: impl FnOnce(&mut Limits)) -> Host {
     host
 }
 
+/// A client of a response that does not end, when it has begun.
+async fn half(host: &Host) -> TcpStream {
+    let mut stream = TcpStream::connect(host.address).await.unwrap();
+    stream.write_all(b"GET /half HTTP/1.1\r\nhost: app.localhost\r\n\r\n").await.unwrap();
+    soon(stream.read_exact(&mut [0; 12])).await.unwrap();
+    stream
+}
+
+/// The client must see that the response is not complete.
+async fn is_cut(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    let _ = soon(stream.read_to_end(&mut rest)).await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_instance_answers_requests_that_wait_for_each_other() {
     let host = served(|_| {}).await;
@@ -145,17 +160,15 @@ async fn a_trap_ends_the_instance_and_only_that() {
     let host = node(|_| {}).await;
     deploy(&host, 2).await;
     host.deploy("other", "component-hello").await;
-    let never = host.get("/never");
-    let half = host.get("/half");
+    let half = half(&host).await;
     let trap = async {
-        host.log.line_from(0, "path=\"/served\"").await;
+        host.log.line("app[web.1]: waiting").await;
         host.get("/trap").await
     };
-    let served = host.get("/served");
-    let (never, half, trap, _) = tokio::join!(never, half, trap, served);
+    let (never, trap) = tokio::join!(host.get("/never"), trap);
     trap.is_page("H13");
     never.is_page("H13");
-    assert!(half.body.is_err(), "{half:?}");
+    is_cut(half).await;
     host.log.line("heroku[web.1]: error while executing at wasm backtrace").await;
     host.log.line("heroku[web.1]: State changed from up to crashed").await;
     let line = host.log.line("path=\"/half\"").await;
@@ -182,19 +195,12 @@ async fn a_guest_that_spins_is_ended_with_what_else_it_has() {
     })
     .await;
     deploy(&host, 2).await;
-    let half = async {
-        let mut stream = TcpStream::connect(host.address).await.unwrap();
-        stream.write_all(b"GET /half HTTP/1.1\r\nhost: app.localhost\r\n\r\n").await.unwrap();
-        let mut head = [0; 12];
-        soon(stream.read_exact(&mut head)).await.unwrap();
-        stream
-    };
-    let mut half = half.await;
+    let half = half(&host).await;
     let (spin, ok) = tokio::join!(host.get("/spin"), async {
         // It takes requests until it is found out; then another instance does.
         loop {
             let reply = host.get("/served").await;
-            if reply.status == 200 && reply.text() == "1" {
+            if reply.body.as_deref().is_ok_and(|body| body == b"1") {
                 return reply;
             }
         }
@@ -204,9 +210,7 @@ async fn a_guest_that_spins_is_ended_with_what_else_it_has() {
     host.log
         .line("heroku[web.1]: Stopping dyno: it computes for a request whose time is over")
         .await;
-    let mut rest = Vec::new();
-    let _ = soon(half.read_to_end(&mut rest)).await;
-    assert!(!rest.ends_with(b"0\r\n\r\n"), "the client must see that it is not complete");
+    is_cut(half).await;
     let line = host.log.line("path=\"/half\"").await;
     assert!(line.contains("at=error code=H18 "), "{line}");
 }
@@ -242,10 +246,7 @@ async fn instances_are_replaced_after_their_number_of_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_is_seen_by_the_guest() {
     let host = served(|_| {}).await;
-    let mut stream = TcpStream::connect(host.address).await.unwrap();
-    stream.write_all(b"GET /half HTTP/1.1\r\nhost: app.localhost\r\n\r\n").await.unwrap();
-    soon(stream.read_exact(&mut [0; 12])).await.unwrap();
-    drop(stream);
+    drop(half(&host).await);
     soon(async { while host.get("/gone").await.ok() != "1" {} }).await;
     let line = host.log.line("path=\"/half\"").await;
     assert!(line.contains("at=error code=H27 "), "{line}");
@@ -311,12 +312,12 @@ async fn a_new_release_takes_over_and_the_old_one_finishes() {
     let host = served(|limits| limits.drain_ms = 300).await;
     let mut app = deploy(&host, 1).await;
     let replaced = async {
-        host.log.line("path=\"/served\"").await;
+        host.log.line("app[web.1]: waiting").await;
         app.release.as_mut().unwrap().version = 2;
         host.apply(&app).await;
         assert_eq!(host.get("/served").await.ok(), "1", "a new instance");
     };
-    let (never, _, ()) = tokio::join!(host.get("/never"), host.get("/served"), replaced);
+    let (never, ()) = tokio::join!(host.get("/never"), replaced);
     never.is_page("H13");
     host.log.line("heroku[web.1]: Stopping remaining requests").await;
 }

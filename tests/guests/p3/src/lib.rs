@@ -53,10 +53,13 @@ impl wasip3::exports::http::handler::Guest for P3 {
                 Ok(text(&wanted.to_string()))
             }
             "/echo" => Ok(echo(request)),
-            "/never" => loop {
-                wait_for(1000 * MILLISECOND).await;
-            },
-            // One part, then nothing.
+            "/never" => {
+                println!("waiting");
+                loop {
+                    wait_for(1000 * MILLISECOND).await;
+                }
+            }
+            // A body without an end.
             "/half" => Ok(half()),
             "/trap" => std::process::abort(),
             "/spin" => loop {
@@ -85,7 +88,9 @@ impl wasip3::exports::http::handler::Guest for P3 {
                     .and_then(|()| std::fs::read_to_string("/app/note"));
                 Ok(text(&format!("{written:?}")))
             }
-            "/preopens" => Ok(text(&wasip3::filesystem::preopens::get_directories().len().to_string())),
+            "/preopens" => {
+                Ok(text(&wasip3::filesystem::preopens::get_directories().len().to_string()))
+            }
             "/socket" => Ok(text(&socket().await)),
             "/fetch" => Ok(text(&fetch(query).await)),
             _ => Ok(text("not found")),
@@ -117,17 +122,14 @@ fn half() -> Response {
     let (trailers, trailers_receiver) = wit_future::new(|| Ok(None));
     let (response, _) = Response::new(Fields::new(), Some(receiver), trailers_receiver);
     wit_bindgen::spawn(async move {
-        sender.write_all(b"half".to_vec()).await;
         let _open = trailers;
-        // The client is gone when nobody takes a part any more.
-        loop {
+        // The client is gone when nobody takes a part any more. Writing once more would be a trap.
+        let mut part = b"half".to_vec();
+        while sender.write_all(part).await.is_empty() {
+            part = b".".to_vec();
             wait_for(MILLISECOND).await;
-            let rest = sender.write_all(b".".to_vec()).await;
-            if !rest.is_empty() {
-                GONE.set(GONE.get() + 1);
-                return;
-            }
         }
+        GONE.set(GONE.get() + 1);
     });
     response
 }
