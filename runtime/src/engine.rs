@@ -83,7 +83,7 @@ pub(crate) fn on_demand(wasi: Wasi) -> Result<Engine, Error> {
 /// The engine that runs dynos, with the pooling allocator where the machine has the address space.
 pub(crate) fn running(limits: &Limits, wasi: Wasi) -> Result<Engine, Error> {
     let mut pooled = config(wasi)?;
-    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, wasi)));
     let engine = match Engine::new(&pooled) {
         Ok(engine) => engine,
         Err(error) => {
@@ -97,9 +97,15 @@ pub(crate) fn running(limits: &Limits, wasi: Wasi) -> Result<Engine, Error> {
     Ok(engine)
 }
 
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
+fn pool(limits: &Limits, wasi: Wasi) -> PoolingAllocationConfig {
     let dynos = u32::try_from(limits.dynos_per_node).unwrap_or(u32::MAX).max(1);
     let core_instances = u32::try_from(limits.dyno_core_instances).unwrap_or(u32::MAX).max(1);
+    let stacks = match wasi {
+        Wasi::P2 => dynos,
+        // Each component inside of a component may hold one while it waits. They are addresses and no
+        // memory until they are used.
+        Wasi::P3 => dynos.saturating_mul(core_instances),
+    };
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(dynos)
         // Counters without reserved memory, so the product costs nothing.
@@ -107,7 +113,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instances_per_component(core_instances)
         .total_memories(dynos.saturating_mul(POOLED_MEMORIES_PER_DYNO))
         .total_tables(dynos.saturating_mul(POOLED_TABLES_PER_DYNO))
-        .total_stacks(dynos)
+        .total_stacks(stacks)
         .total_gc_heaps(dynos)
         .max_memory_size(Limits::size(limits.dyno_memory_bytes))
         .table_elements(Limits::size(limits.dyno_table_elements))

@@ -115,9 +115,10 @@ fn concurrency(process: &ProcessType, pre: &GuestPre, limits: &Limits) -> Option
     let requests = match (pre, process.isolation) {
         (GuestPre::Command(_), _) => return None,
         (GuestPre::Http(_) | GuestPre::Cgi(_), _) | (_, Isolation::Request) => 1,
-        (GuestPre::HttpP3(_), Isolation::Instance) => process
-            .concurrency
-            .unwrap_or_else(|| u32::try_from(limits.requests_at_once).unwrap_or(u32::MAX)),
+        (GuestPre::HttpP3(_), Isolation::Instance) => {
+            let wanted = process.concurrency.map_or(limits.requests_at_once, u64::from);
+            u32::try_from(wanted.min(limits.requests_at_once_max)).unwrap_or(u32::MAX)
+        }
     };
     Some(NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN))
 }

@@ -105,7 +105,7 @@ impl<T> Pool<T> {
             {
                 return Ok(self.lease(number, None));
             }
-            state.queue.join()?
+            state.queue.join(0)?
         };
         if !patience.is_zero() {
             if let Ok(lease) = tokio::time::timeout(patience, &mut waiting).await {

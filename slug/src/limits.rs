@@ -136,6 +136,8 @@ limits! {
     /// Requests that one instance works on at the same time where its world allows it and its process type does not
     /// say (`concurrency` in wpaas.toml).
     requests_at_once = 50;
+    /// The most that a process type may say.
+    requests_at_once_max = 1_000;
     /// A guest that serves many requests at once may compute this long without a pause, which holds all of them up.
     /// Beyond it the instance gets no new requests, and when the request that it computes for is late, it is ended.
     shared_compute_ms = 1_000;

@@ -47,7 +47,6 @@ pub(crate) struct Calls {
     /// By the guest's task. A task's number is given to another one when it has ended, so this has as many
     /// entries as there were tasks at once.
     exchanges: HashMap<GuestTaskId, Arc<Exchange>>,
-    /// Counts polls of the event loop; it stands still while the guest computes.
     turns: Arc<AtomicU64>,
     /// The turn at which the guest was interrupted last, and how often it was since then.
     stretch: (u64, u32),
@@ -60,6 +59,11 @@ impl Calls {
     pub(super) fn new(patience: Duration, tick: Duration) -> Self {
         let ticks = patience.as_millis() / tick.as_millis().max(1);
         Self { patience: u32::try_from(ticks).unwrap_or(u32::MAX).max(1), ..Self::default() }
+    }
+
+    /// Counts polls of the event loop; it stands still while the guest holds it up.
+    pub(super) fn turns(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.turns)
     }
 
     /// Whether the guest holds the event loop up for long.
@@ -99,7 +103,7 @@ pub(super) async fn serve(
     mut calls: UnboundedReceiver<Call>,
     log: &DynoLog,
 ) -> wasmtime::Result<()> {
-    let turns = accessor.with(|mut store| Arc::clone(&store.get().calls().turns));
+    let turns = accessor.with(|mut store| store.get().calls().turns());
     let serving = async {
         let mut running = FuturesUnordered::new();
         loop {

@@ -5,10 +5,10 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -17,7 +17,7 @@ use tokio::sync::{
     oneshot,
 };
 use tokio_util::sync::CancellationToken;
-use wasmtime::Store;
+use wasmtime::{Store, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wpaas_slug::Limits;
@@ -99,6 +99,8 @@ async fn serve(home: Arc<Home>, mut instance: Instance<Service>, starting: Start
     let seen = Arc::clone(&stuck);
     instance.store.epoch_deadline_callback(move |mut store| call::tick(&mut store, &seen));
 
+    let flow =
+        Flow { turns: instance.store.data_mut().calls().turns(), stuck, patience, held_up: None };
     let ends = home.stopped.child_token();
     let (handle, jobs) = Handle::new(instance.memory().gauge(), ends.clone());
     let (calls, received) = unbounded_channel();
@@ -117,7 +119,7 @@ async fn serve(home: Arc<Home>, mut instance: Instance<Service>, starting: Start
         let log = desk.log.clone();
         let guest = store
             .run_concurrent(async |accessor| call::serve(accessor, guest, received, &log).await);
-        run_both(&mut desk, guest, &stuck, &ends).await
+        run_both(&mut desk, guest, flow, &ends).await
     };
     let over_memory = instance.memory().refused();
     desk.close(end, |log| {
@@ -150,7 +152,7 @@ struct Desk {
 async fn run_both(
     desk: &mut Desk,
     guest: impl Future<Output = wasmtime::Result<wasmtime::Result<()>>>,
-    stuck: &AtomicBool,
+    mut flow: Flow,
     ends: &CancellationToken,
 ) -> End {
     let mut guest = pin!(guest);
@@ -161,10 +163,13 @@ async fn run_both(
     let mut last = None;
     let after = Limits::ms(desk.home.host.limits.after_response_ms);
     poll_fn(|cx| {
-        let mut unused = false;
+        let (mut unused, mut more) = (false, false);
         loop {
             match desk.jobs.poll_recv(cx) {
-                Poll::Ready(Some(job)) => watches.push(desk.take(job)),
+                Poll::Ready(Some(job)) => {
+                    more = true;
+                    watches.push(desk.take(job));
+                }
                 Poll::Ready(None) => break unused = true,
                 Poll::Pending => break,
             }
@@ -173,6 +178,7 @@ async fn run_both(
             // The guest finishes what it does after its responses, and returns.
             desk.calls = None;
         }
+        let turn = flow.turn();
         let (polled, time) = meter.measure(|| guest.as_mut().poll(cx));
         desk.share(time);
         if let Poll::Ready(ended) = polled {
@@ -181,7 +187,7 @@ async fn run_both(
                 Err(error) => End::Trapped(error),
             });
         }
-        if stuck.load(Ordering::Relaxed) {
+        if flow.is_stuck(turn, more) {
             desk.member = None;
         }
         while let Poll::Ready(Some(ended)) = watches.poll_next_unpin(cx) {
@@ -201,6 +207,34 @@ async fn run_both(
         Poll::Pending
     })
     .await
+}
+
+/// Whether the event loop comes forward.
+struct Flow {
+    turns: Arc<AtomicU64>,
+    /// Set when the guest computes for too long.
+    stuck: Arc<AtomicBool>,
+    patience: Duration,
+    /// Since when new requests have been waiting for the loop to turn.
+    held_up: Option<Instant>,
+}
+
+impl Flow {
+    fn turn(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Looks after a poll before which it was turn `before`. A loop with a new request turns unless the guest holds
+    /// it up, by computing or by waiting in a function of WASI 0.2.
+    fn is_stuck(&mut self, before: u64, new_request: bool) -> bool {
+        if self.turn() != before {
+            self.held_up = None;
+        } else if new_request {
+            self.held_up.get_or_insert_with(Instant::now);
+        }
+        self.stuck.load(Ordering::Relaxed)
+            || self.held_up.is_some_and(|since| since.elapsed() >= self.patience)
+    }
 }
 
 impl Desk {
@@ -254,6 +288,9 @@ impl Desk {
             }
             End::Trapped(error) => {
                 out_of_memory(&self.log);
+                if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+                    metrics.hit(Hit::Handles);
+                }
                 match error.downcast_ref::<I32Exit>() {
                     Some(exit) => {
                         self.log.platform(&format!("Process exited with status {}", exit.0));

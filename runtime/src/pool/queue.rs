@@ -17,12 +17,14 @@ impl<M> Queue<M> {
         Self { waiters: VecDeque::new(), limit }
     }
 
-    /// A place at the end. Those whose clients gave up take no room.
-    pub(super) fn join(&mut self) -> Result<oneshot::Receiver<M>, Refused> {
-        if self.waiters.len() >= self.limit {
+    /// A place at the end. `starting` more than the limit may wait: those that somebody is about to come up for.
+    /// Those whose clients gave up take no room.
+    pub(super) fn join(&mut self, starting: usize) -> Result<oneshot::Receiver<M>, Refused> {
+        let limit = self.limit.saturating_add(starting);
+        if self.waiters.len() >= limit {
             self.waiters.retain(|waiter| !waiter.is_closed());
         }
-        if self.waiters.len() >= self.limit {
+        if self.waiters.len() >= limit {
             return Err(Refused::QueueFull);
         }
         let (sender, receiver) = oneshot::channel();

@@ -123,18 +123,19 @@ impl<T: Clone> Shared<T> {
             if let Some(place) = state.place(self.concurrency) {
                 return Ok(self.leased(place, false));
             }
-            let waiting = state.queue.join()?;
             let at_once = patience.is_zero() || state.entries.is_empty();
-            let starting = at_once.then(|| self.open_for_waiting(&mut state)).flatten();
+            let starting = at_once.then(|| self.open_for(&mut state, 1)).flatten();
+            let expected = state.starting().saturating_mul(self.concurrency);
+            let waiting = state.queue.join(expected);
             drop(state);
             self.start(starting);
-            waiting
+            waiting?
         };
         if !patience.is_zero() {
             if let Ok(turn) = tokio::time::timeout(patience, &mut waiting).await {
                 return turn.unwrap_or(Err(Refused::Off));
             }
-            let starting = self.open_for_waiting(&mut self.state.lock());
+            let starting = self.open_for(&mut self.state.lock(), 0);
             self.start(starting);
         }
         waiting.await.unwrap_or(Err(Refused::Off))
@@ -165,7 +166,7 @@ impl<T: Clone> Shared<T> {
         if state.roster.is_off() {
             state.queue.clear();
         }
-        let starting = self.open_for_waiting(&mut state);
+        let starting = self.open_for(&mut state, 0);
         drop(state);
         self.start(starting);
         left.into_iter().filter(|left| left.busy).map(|left| left.handle).collect()
@@ -194,7 +195,7 @@ impl<T: Clone> Shared<T> {
             left.extend(state.leave(at));
         }
         state.roster.forget_crashes(number);
-        let starting = self.open_for_waiting(&mut state);
+        let starting = self.open_for(&mut state, 0);
         drop(state);
         self.start(starting);
         left.into_iter().filter(|left| left.busy).map(|left| left.handle).collect()
@@ -272,10 +273,10 @@ impl<T: Clone> Shared<T> {
         }
     }
 
-    /// One more slot, when more wait than the instances that start already will take.
-    fn open_for_waiting(self: &Arc<Self>, state: &mut State<T>) -> Option<Starting<T>> {
-        let starting = state.entries.values().filter(|entry| entry.handle.is_none()).count();
-        if state.queue.len() <= starting.saturating_mul(self.concurrency) {
+    /// One more slot, when more wait (with `coming` more) than the instances that start already will take.
+    fn open_for(self: &Arc<Self>, state: &mut State<T>, coming: usize) -> Option<Starting<T>> {
+        let expected = state.starting().saturating_mul(self.concurrency);
+        if state.queue.len().saturating_add(coming) <= expected {
             return None;
         }
         let number = state.roster.open()?;
@@ -318,7 +319,7 @@ impl<T: Clone> Shared<T> {
     /// free for one, and `left` is dropped without the lock, for that may take long.
     fn settle(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>, change: Change<T>) {
         self.serve(&mut state, change.started);
-        let starting = if change.freed { self.open_for_waiting(&mut state) } else { None };
+        let starting = if change.freed { self.open_for(&mut state, 0) } else { None };
         let drained = state.is_drained();
         drop(state);
         drop(change.left);
@@ -433,6 +434,11 @@ impl<T: Clone> State<T> {
         let entry = self.entries.remove(&number)?;
         let busy = entry.in_flight > 0;
         entry.handle.map(|handle| Left { handle, busy })
+    }
+
+    /// How many instances start.
+    fn starting(&self) -> usize {
+        self.entries.values().filter(|entry| entry.handle.is_none()).count()
     }
 
     fn oldest_idle(&self) -> Option<u32> {

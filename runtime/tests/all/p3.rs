@@ -1,12 +1,12 @@
 //! Instances of `wasi:http/handler@0.3`, which serve many requests at once.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{HeaderMap, Request};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +19,7 @@ use wpaas_slug::{
     feed::{AppSpec, Change, EgressRule, NodeLink, Scale},
 };
 
-use crate::support::{Host, app, guest, host, host_in, process_type, slug, slug_of, soon};
+use crate::support::{Client, Host, app, guest, host, host_in, process_type, slug, slug_of, soon};
 
 /// Compiled code that all tests of this file share.
 async fn code() -> &'static Path {
@@ -213,6 +213,36 @@ async fn a_guest_that_spins_is_ended_with_what_else_it_has() {
     is_cut(half).await;
     let line = host.log.line("path=\"/half\"").await;
     assert!(line.contains("at=error code=H18 "), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_sleeps_does_not_get_new_requests_for_long() {
+    let host = node(|limits| {
+        limits.first_byte_ms = 5_000;
+        limits.shared_compute_ms = 50;
+    })
+    .await;
+    deploy(&host, 2).await;
+    let others = async {
+        host.log.line("app[web.1]: sleeping").await;
+        let (address, mut waiting) = (host.address, tokio::task::JoinSet::new());
+        // Those that it still gets wait in vain; the first answer is another instance's.
+        loop {
+            let ask = async move {
+                let request = Request::get("/env").header("host", "app.localhost");
+                let mut client = Client::connect(address).await;
+                client.send(request.body(Full::default()).unwrap()).await
+            };
+            waiting.spawn(ask);
+            tokio::select! {
+                Some(answered) = waiting.join_next() => return answered.unwrap().ok(),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+        }
+    };
+    let (slept, answer) = tokio::join!(host.get("/sleep"), others);
+    slept.is_page("H12");
+    assert_ne!(answer, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

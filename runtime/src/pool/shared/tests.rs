@@ -113,6 +113,16 @@ fn at_the_limit_requests_wait_in_order_and_the_queue_is_bounded() {
 }
 
 #[test]
+fn who_waits_for_a_start_takes_no_room_in_the_queue() {
+    let (pool, started) = with_queue(1, 2, 0);
+    let (one, two) = (waiting(&pool), waiting(&pool));
+    let refused = pool.acquire(Duration::ZERO).now_or_never().unwrap().err();
+    assert_eq!(refused, Some(Refused::QueueFull));
+    let _member = next(&started).up(Arc::new("one"));
+    drop((got(one), got(two)));
+}
+
+#[test]
 fn a_place_that_nobody_picked_up_goes_on() {
     let (pool, started) = pool(1, 1);
     let (_member, lease) = up(&pool, &started, "one");

@@ -61,6 +61,12 @@ impl wasip3::exports::http::handler::Guest for P3 {
             }
             // A body without an end.
             "/half" => Ok(half()),
+            // Waits the way of WASI 0.2, in which nothing else of the instance comes forward.
+            "/sleep" => {
+                println!("sleeping");
+                std::thread::sleep(std::time::Duration::from_secs(3600));
+                Ok(text("slept"))
+            }
             "/trap" => std::process::abort(),
             "/spin" => loop {
                 std::hint::black_box(0);
