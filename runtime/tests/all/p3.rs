@@ -266,6 +266,13 @@ async fn memory_beyond_the_limit_ends_the_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn handles_without_end_end_the_instance() {
+    let host = served(|_| {}).await;
+    host.get("/handles").await.is_page("H13");
+    assert_eq!(host.get("/served").await.ok(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn instances_are_replaced_after_their_number_of_requests() {
     let host = served(|limits| limits.requests_per_instance = 2).await;
     for expected in ["1", "2", "1"] {

@@ -79,6 +79,10 @@ impl wasip3::exports::http::handler::Guest for P3 {
                     held.push(std::hint::black_box(vec![1_u8; 1 << 20]));
                 }
             }
+            // Makes streams without end, of which each is two handles.
+            "/handles" => loop {
+                std::mem::forget(wit_stream::new::<u8>());
+            },
             // Goes on computing when the response is complete.
             "/after" => {
                 wit_bindgen::spawn(async {
