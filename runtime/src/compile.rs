@@ -84,6 +84,10 @@ impl Shape {
 }
 
 /// Compiles the file of `component` to the file `output`, which exists.
+#[cfg_attr(
+    not(feature = "compiler"),
+    expect(unused_variables, reason = "a process of the compiler is told by its arguments")
+)]
 pub(crate) async fn compile(
     compiler: &Compiler,
     component: Digest,
