@@ -6,6 +6,8 @@
 
 #[cfg(feature = "compiler")]
 mod builtin;
+#[cfg(feature = "compiler")]
+mod headroom;
 mod process;
 #[cfg(not(feature = "compiler"))]
 mod without;
