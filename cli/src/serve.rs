@@ -94,7 +94,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .limits(limits.clone())
         .log_sink(Arc::new(logplex.clone()))
         .compiler(compiler()?)
-        .apps_domain(&args.apps_domain);
+        .apps_domain(&args.apps_domain)
+        .threads(std::thread::available_parallelism().map_or(1, usize::from));
     if let Some(spans) = &spans {
         node = node.span_sink(Arc::clone(spans) as _);
     }

@@ -34,6 +34,13 @@ impl<'a> Attend<'a> {
     pub(crate) fn new(guest: Guest, exchange: Arc<Exchange>, slow: &'a Handle) -> Self {
         Self { guest: Some(guest), exchange, slow }
     }
+
+    /// Lets the guest begin in the slow lane.
+    pub(crate) fn move_over(&mut self) {
+        if let Some(guest) = self.guest.take() {
+            self.slow.spawn(guest);
+        }
+    }
 }
 
 impl Future for Attend<'_> {
@@ -118,6 +125,9 @@ mod tests {
         let exchange = Arc::new(Exchange::new(&Limits::default()));
         let guest = guest(&exchange, cpu, &seen);
         let mut attend = Attend::new(guest, Arc::clone(&exchange), lane.handle());
+        if cpu.is_zero() {
+            attend.move_over();
+        }
         if leave {
             assert!((&mut attend).now_or_never().is_none());
             drop(attend);
@@ -138,6 +148,8 @@ mod tests {
             assert_eq!(seen[1], "wpaas-slow");
             let seen = threads(COMPUTES / 2, leave).await;
             assert_eq!(seen[0], seen[1], "others stay");
+            let seen = threads(Duration::ZERO, leave).await;
+            assert_eq!(seen, ["wpaas-slow", "wpaas-slow"], "from the beginning");
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
     dynos::Dynos,
     exchange::{Exchange, Start},
+    lane::Load,
     lines::DynoLog,
     pool::{Lease, Pool, Refused, Usage},
     reuse::Reuse,
@@ -51,6 +52,8 @@ pub(crate) struct Formation {
     pub(crate) reuse: Reuse,
     /// Ends what still runs when the release was replaced and the time to finish is over.
     pub(crate) stopped: CancellationToken,
+    /// What its requests take.
+    pub(crate) load: Load,
     pool: Arc<Pool<Instance>>,
     created: Timestamp,
     listed: AtomicBool,
@@ -85,6 +88,7 @@ impl Formation {
             spec,
             web,
             stopped: CancellationToken::new(),
+            load: Load::default(),
             pool: Pool::new(scale, queue),
             created: Timestamp::now(),
             listed: AtomicBool::new(false),

@@ -6,7 +6,12 @@
 //! 110 ms. So a guest that turns out to compute goes on in a runtime of its own, whose threads the kernel gives less
 //! of the processor when others want it, and who want it get it at once.
 
-use std::{io, thread, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -46,11 +51,52 @@ impl SlowLane {
     }
 }
 
+/// The CPU time that requests of one process type have taken lately.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// Moving average, in nanoseconds. Two updates at once may lose one of them, which does no harm.
+    average: AtomicU64,
+}
+
+impl Load {
+    /// A request's guest has ended, or its first part that counts.
+    pub(crate) fn served(&self, cpu: Duration) {
+        let cpu = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX) / 8;
+        let average = self.average.load(Ordering::Relaxed);
+        self.average.store((average - average / 8).saturating_add(cpu), Ordering::Relaxed);
+    }
+
+    /// Whether requests usually move to the slow lane, so that the next had better begin there.
+    pub(crate) fn computes(&self) -> bool {
+        Duration::from_nanos(self.average.load(Ordering::Relaxed)) > COMPUTES
+    }
+}
+
 impl Drop for SlowLane {
     fn drop(&mut self) {
         // The last to hold it may be one of its own tasks, where nothing may wait for its end.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_computes_while_most_of_its_requests_do() {
+        let load = Load::default();
+        load.served(Duration::from_millis(20));
+        assert!(!load.computes(), "one is no habit");
+        for _ in 0..10 {
+            load.served(Duration::from_millis(20));
+        }
+        assert!(load.computes());
+        for _ in 0..20 {
+            load.served(Duration::from_micros(10));
+        }
+        assert!(!load.computes());
     }
 }

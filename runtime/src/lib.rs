@@ -58,6 +58,7 @@ mod router;
 mod server;
 mod stdio;
 mod table;
+mod threads;
 mod tls;
 mod tmp;
 mod trace;

@@ -103,7 +103,11 @@ impl Router {
         let exchange = dispatched.exchange;
         pending.dispatched(dispatched.dyno, &exchange);
         let slow = self.resources.host.slow_lane.handle();
-        let response = Attend::new(dispatched.guest, Arc::clone(&exchange), slow).await?;
+        let mut attend = Attend::new(dispatched.guest, Arc::clone(&exchange), slow);
+        if formation.load.computes() {
+            attend.move_over();
+        }
+        let response = attend.await?;
         if response.status().is_informational() {
             return Err(HCode::H17);
         }
