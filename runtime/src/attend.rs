@@ -129,7 +129,8 @@ mod tests {
             attend.move_over();
         }
         if leave {
-            assert!((&mut attend).now_or_never().is_none());
+            let outcome = (&mut attend).now_or_never();
+            assert!(outcome.is_none() || cpu.is_zero(), "elsewhere it may have ended already");
             drop(attend);
             while seen.lock().len() < 2 {
                 tokio::task::yield_now().await;

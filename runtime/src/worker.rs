@@ -269,7 +269,13 @@ impl Worker<'_> {
         if let Some(error) = running {
             log_trap(log, error);
         }
-        if exchange.is_over() {
+        if exchange.is_exhausted() {
+            self.metrics().hit(Hit::Cpu);
+            let seconds = self.formation.host.limits.request_cpu_ms / 1000;
+            log.platform(&format!(
+                "Stopping dyno: a request used more than {seconds} seconds of CPU time"
+            ));
+        } else if exchange.is_over() {
             self.metrics().hit(Hit::AfterResponse);
             let seconds = self.formation.host.limits.after_response_ms / 1000;
             log.platform(&format!(
