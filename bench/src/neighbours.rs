@@ -60,7 +60,12 @@ struct Attack {
 }
 
 const ATTACKS: &[Attack] = &[
-    Attack { name: "spins", path: "/spin", client: Client::Reads, stopped_by: &["code=H12"] },
+    Attack {
+        name: "spins",
+        path: "/spin",
+        client: Client::Reads,
+        stopped_by: &["code=H12", "code=H13"],
+    },
     Attack {
         name: "allocates without end",
         path: "/alloc",
@@ -104,7 +109,7 @@ const LIMITS: [(&str, &str); 5] = [
     ("WPAAS_LIMIT_FIRST_BYTE_MS", "2000"),
     ("WPAAS_LIMIT_IDLE_MS", "2000"),
     ("WPAAS_LIMIT_AFTER_RESPONSE_MS", "2000"),
-    ("WPAAS_LIMIT_REQUEST_CPU_MS", "1000"),
+    ("WPAAS_LIMIT_REQUEST_CPU_MS", "500"),
     ("WPAAS_LIMIT_DYNO_MEMORY_BYTES", "134217728"),
 ];
 

@@ -102,12 +102,8 @@ impl Router {
         let dispatched = formation.dispatch(lease, request, cold);
         let exchange = dispatched.exchange;
         pending.dispatched(dispatched.dyno, &exchange);
-        let slow = self.resources.host.slow_lane.handle();
-        let mut attend = Attend::new(dispatched.guest, Arc::clone(&exchange), slow);
-        if formation.load.computes() {
-            attend.move_over();
-        }
-        let response = attend.await?;
+        let (lanes, pace) = (&self.resources.host.lanes, formation.load.pace());
+        let response = Attend::new(dispatched.guest, Arc::clone(&exchange), lanes, pace).await?;
         if response.status().is_informational() {
             return Err(HCode::H17);
         }

@@ -3,8 +3,8 @@
 //! On a runtime whose threads share their work, a request's connection, its guest and its answer are woken now on
 //! one thread and now on another, and each change costs a wake-up of a thread that sleeps. Here a connection stays
 //! where it was put. That gave 11 % to 20 % more requests of a small guest (two cores, 2026-11-21), and what a
-//! program does beside the node (an API, say) has no part in it. Guests that compute leave for the
-//! [slow lane](crate::lane), so that no connection waits long for another.
+//! program does beside the node (an API, say) has no part in it. Guests that compute leave for
+//! [lanes](crate::lane) of their own, so that no connection waits long for another.
 
 use std::{
     future::Future,

@@ -126,7 +126,8 @@ impl Plan {
                     }
                 }
                 FUNCTION => {
-                    functions = functions.saturating_add(FunctionSectionReader::new(reader)?.count());
+                    functions =
+                        functions.saturating_add(FunctionSectionReader::new(reader)?.count());
                 }
                 MEMORY => {
                     let mut memories = MemorySectionReader::new(reader)?.into_iter();

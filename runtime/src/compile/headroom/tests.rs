@@ -130,7 +130,8 @@ fn growth_within_the_room_is_no_growth_of_the_memory() {
 #[test]
 fn modules_that_gain_nothing_are_left_alone() {
     let without_growth = r#"(module (memory 1) (func (drop (memory.size))))"#;
-    let grows = |memories: &str| format!("(module {memories} (func (drop (memory.grow (i32.const 1)))))");
+    let grows =
+        |memories: &str| format!("(module {memories} (func (drop (memory.grow (i32.const 1)))))");
     let imported = grows(r#"(import "" "m" (memory 1))"#);
     let two = grows("(memory 1) (memory 1)");
     let tight = grows("(memory 1 4)");
@@ -148,7 +149,8 @@ fn modules_that_gain_nothing_are_left_alone() {
 
 #[test]
 fn a_component_keeps_all_but_the_modules_that_grow() {
-    let module = "(core module $m (memory (export \"m\") 1) (func (drop (memory.grow (i32.const 1)))))";
+    let module =
+        "(core module $m (memory (export \"m\") 1) (func (drop (memory.grow (i32.const 1)))))";
     let text = format!("(component {module} (core module) (core instance (instantiate $m)))");
     let component = wat::parse_str(text).unwrap();
     let roomy = add(&component).unwrap();
@@ -160,7 +162,10 @@ fn a_component_keeps_all_but_the_modules_that_grow() {
 fn anything_else_is_left_alone() {
     assert_eq!(add(b""), None);
     assert_eq!(add(&growing("1")), None, "a module is no component");
-    let component = wat::parse_str("(component (core module (memory 1) (func (drop (memory.grow (i32.const 1))))))").unwrap();
+    let component = wat::parse_str(
+        "(component (core module (memory 1) (func (drop (memory.grow (i32.const 1))))))",
+    )
+    .unwrap();
     for end in 0..component.len() {
         assert_eq!(add(&component[..end]), None);
     }
