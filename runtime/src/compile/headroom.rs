@@ -27,7 +27,7 @@ use wasmparser::{
 };
 
 /// Part of the code's shape: to be raised when what this makes of a component changes.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Pages of 64 KiB that a memory gets on top.
 const PAGES: u64 = 4;
@@ -53,7 +53,7 @@ type Result<T, E = BinaryReaderError> = std::result::Result<T, E>;
 
 /// The component with room in those of its modules that gain by it; `None` when there are none. What it is given may
 /// be anything; whether the result is valid is the compiler's to say.
-pub(super) fn add(component: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn add(component: &[u8]) -> Option<Vec<u8>> {
     // Whatever cannot be read is refused by the compiler, with a better error.
     let sections = sections(component.strip_prefix(COMPONENT)?).ok()?;
     let mut changed = false;
