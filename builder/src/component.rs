@@ -15,6 +15,8 @@ use crate::{Error, settings::Settings};
 
 /// The interface of a component that serves HTTP, without its patch version.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2";
+/// The same of WASI 0.3, which nodes serve when their operator allows it.
+const HANDLER_P3: &str = "wasi:http/handler@0.3";
 /// The interface of a component that runs as a command, without its patch version.
 const RUN: &str = "wasi:cli/run@0.2";
 /// At most as many exports are listed in an error.
@@ -45,7 +47,7 @@ impl Exports {
     /// Whether it can be run as `world`.
     pub(crate) fn offers(&self, world: World) -> bool {
         match world {
-            World::Http => self.has(HANDLER),
+            World::Http => self.has(HANDLER) || self.has(HANDLER_P3),
             World::Cli | World::Cgi => self.has(RUN),
         }
     }

@@ -8,6 +8,9 @@ use crate::limits;
 /// Arguments of the compiler process.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// As the node that asks.
+    #[arg(long)]
+    wasi_p3: bool,
     /// The component to compile.
     input: PathBuf,
     /// Where the machine code goes.
@@ -17,5 +20,5 @@ pub(crate) struct Args {
 /// Compiles one component.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let limits = limits::of_environment()?;
-    Ok(wpaas_runtime::compile_main(&args.input, &args.output, &limits)?)
+    Ok(wpaas_runtime::compile_main(&args.input, &args.output, &limits, args.wasi_p3)?)
 }

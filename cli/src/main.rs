@@ -23,6 +23,7 @@ mod progress;
 mod serve;
 #[cfg(test)]
 mod testing;
+mod wasi;
 
 use std::process::ExitCode;
 

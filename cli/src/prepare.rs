@@ -7,7 +7,7 @@ use wpaas_platform::stored_snapshot;
 use wpaas_runtime::Node;
 use wpaas_slug::feed::Snapshot;
 
-use crate::{dirs, limits, operator_log, serve};
+use crate::{dirs, limits, operator_log, serve, wasi};
 
 /// Compile for this version of wpaas while another one serves
 ///
@@ -28,6 +28,8 @@ pub(crate) struct Args {
     /// The server's slug store [default: DATA/store]
     #[arg(long, env = "WPAAS_STORE", value_name = "URL")]
     store: Option<String>,
+    #[command(flatten)]
+    wasi: wasi::Args,
 }
 
 /// Compiles and says what was done.
@@ -50,7 +52,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let node = Node::builder(store, data.join("node"))
         .code_dir(dirs::cache()?.join("code"))
         .limits(limits)
-        .compiler(serve::compiler()?)
+        .compiler(serve::compiler(args.wasi)?)
+        .wasi_http_p3(args.wasi.p3)
         .build()?;
     let prepared = tokio::select! {
         prepared = node.prepare_code(&snapshot) => prepared?,

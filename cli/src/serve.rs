@@ -17,7 +17,7 @@ use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs, https, limits, metrics, operator_log, otel::Spans};
+use crate::{credentials, dirs, https, limits, metrics, operator_log, otel::Spans, wasi};
 
 /// Run the platform and a node
 ///
@@ -55,6 +55,8 @@ pub(crate) struct Args {
     /// Apps answer at NAME.DOMAIN
     #[arg(long, env = "WPAAS_APPS_DOMAIN", value_name = "DOMAIN", default_value = "localhost")]
     apps_domain: String,
+    #[command(flatten)]
+    wasi: wasi::Args,
     /// Address of the node's metrics for Prometheus [default: none]
     #[arg(long, env = "WPAAS_METRICS", value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
@@ -93,7 +95,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .code_dir(cache.join("code"))
         .limits(limits.clone())
         .log_sink(Arc::new(logplex.clone()))
-        .compiler(compiler()?)
+        .compiler(compiler(args.wasi)?)
+        .wasi_http_p3(args.wasi.p3)
         .apps_domain(&args.apps_domain)
         .threads(std::thread::available_parallelism().map_or(1, usize::from));
     if let Some(spans) = &spans {
@@ -217,7 +220,7 @@ pub(crate) fn store(url: Option<&str>, data: &Path) -> anyhow::Result<Store> {
 }
 
 /// The compiler process: this program again, as `wpaas compile`.
-pub(crate) fn compiler() -> anyhow::Result<Compiler> {
+pub(crate) fn compiler(wasi: wasi::Args) -> anyhow::Result<Compiler> {
     // The running program, also after an upgrade has replaced its file: another version's compiler would
     // make code that this node cannot load.
     let running = Path::new("/proc/self/exe");
@@ -225,7 +228,11 @@ pub(crate) fn compiler() -> anyhow::Result<Compiler> {
         true => running.to_owned(),
         false => std::env::current_exe().context("cannot find this program's own file")?,
     };
-    Ok(Compiler::Process { program, args: vec!["compile".into()] })
+    let mut args = vec!["compile".into()];
+    if wasi.p3 {
+        args.push("--wasi-p3".into());
+    }
+    Ok(Compiler::Process { program, args })
 }
 
 /// Binds an address, or says which option picks another.

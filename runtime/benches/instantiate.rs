@@ -2,7 +2,8 @@
 //! log, limits. The peer is wasmtime's own pooling allocator with its defaults and an empty world.
 //!
 //! `WPAAS_BENCH_COMPONENT` names the component; `WPAAS_BENCH_MEMORY` a file for the memory that live dynos take.
-//! `bench/run.sh instantiate` sets both and makes a table.
+//! With `WPAAS_WASI_P3` the node serves WASI 0.3 too.
+//! `bench/run.sh instantiate` sets the first two and makes a table.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -76,7 +77,9 @@ async fn node(directory: &Path, component: Vec<u8>) -> (Node, Starter) {
     let config = SlugConfig { buildpack: "none".into(), stack: None, processes, files: vec![] };
     let slug = Slug::new(config, &limits).unwrap();
     store.put_slug(&slug, |blob| ready(Err(store::Error::NotFound(blob)))).await.unwrap();
-    let node = Node::builder(store, directory.join("node")).limits(limits).build().unwrap();
+    let p3 = std::env::var_os("WPAAS_WASI_P3").is_some();
+    let node = Node::builder(store, directory.join("node")).limits(limits).wasi_http_p3(p3);
+    let node = node.build().unwrap();
     let id = Uuid::nil();
     let config = BTreeMap::from([("GREETING".to_owned(), "Hello".to_owned())]);
     let release = ReleaseSpec { id, version: 1, slug: slug.digest, config, egress: vec![] };
@@ -149,6 +152,8 @@ impl Bare {
         let mut config = Config::new();
         let pool = PoolingAllocationConfig::default();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        // On by default where it is compiled in, as it is here for WASI 0.3, which this component does not use.
+        config.concurrency_support(false);
         let engine = Engine::new(&config).unwrap();
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();

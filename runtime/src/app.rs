@@ -195,14 +195,14 @@ impl Release {
             let Some(guest) = parts.guests.get(name) else { continue };
             let host = Arc::clone(&resources.host);
             let scale = scale.get(name).copied().unwrap_or(OFF);
-            let boot_ms = host.limits.boot_ms;
-            let spec = parts.dyno_spec(&tenant, (name, process), &guest.code, boot_ms);
+            let spec = parts.dyno_spec(&tenant, (name, process), guest, &host.limits);
             let serving = match guest.pre.clone() {
                 GuestPre::Command(pre) => {
                     formations.insert(name.clone(), Workers::new(host, spec, pre, scale));
                     continue;
                 }
                 GuestPre::Http(pre) => Web::Http(pre),
+                GuestPre::HttpP3(pre) => Web::HttpP3(pre),
                 GuestPre::Cgi(pre) => Web::Cgi(pre),
             };
             let formation = Formation::new(host, spec, serving, scale);

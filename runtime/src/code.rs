@@ -19,7 +19,7 @@ use wasmtime::{
     component::{Component, InstancePre, Linker},
 };
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 use wpaas_slug::{Digest, Limits, World};
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     engine,
     keyed::KeyedLocks,
     metrics::CodeStats,
+    p3,
 };
 use files::Files;
 use wanted::Wanted;
@@ -49,8 +50,10 @@ pub(crate) struct Code {
 /// Code of which it is known that it exports what its process type's world wants.
 #[derive(Clone)]
 pub(crate) enum GuestPre {
-    /// [`World::Http`]
+    /// [`World::Http`], one request at a time.
     Http(ProxyPre<DynoState>),
+    /// [`World::Http`], many requests at once.
+    HttpP3(ServicePre<DynoState>),
     /// [`World::Cgi`]: a command that answers a request.
     Cgi(CommandPre<DynoState>),
     /// [`World::Cli`]
@@ -62,6 +65,7 @@ impl Code {
     pub(crate) fn guest(&self, world: World) -> Result<GuestPre, Error> {
         let pre = self.pre.clone();
         let guest = match world {
+            World::Http if p3::is_service(&pre) => ServicePre::new(pre).map(GuestPre::HttpP3),
             World::Http => ProxyPre::new(pre).map(GuestPre::Http),
             World::Cgi => CommandPre::new(pre).map(GuestPre::Cgi),
             World::Cli => CommandPre::new(pre).map(GuestPre::Command),
@@ -264,8 +268,8 @@ impl Inner {
         let permit = slots.acquire().await;
         let output = self.files.temporary().map_err(Error::cache(self.files.directory()))?;
         let started = Instant::now();
-        let compiled =
-            compile(&self.compiler, component, &input, &output, &self.limits, urgency).await;
+        let how = (urgency, engine::Wasi::of(&self.engine));
+        let compiled = compile(&self.compiler, component, &input, &output, &self.limits, how).await;
         self.stats.compiled(started.elapsed(), compiled.is_ok());
         compiled?;
         drop(permit);

@@ -16,7 +16,7 @@ use std::{ffi::OsString, path::Path, path::PathBuf};
 
 use wpaas_slug::{Digest, Limits};
 
-use crate::Error;
+use crate::{Error, engine::Wasi};
 
 #[cfg(feature = "compiler")]
 pub use builtin::compile_main;
@@ -92,11 +92,11 @@ pub(crate) async fn compile(
     input: &Path,
     output: &Path,
     limits: &Limits,
-    urgency: Urgency,
+    (urgency, wasi): (Urgency, Wasi),
 ) -> Result<(), Error> {
     match compiler {
         #[cfg(feature = "compiler")]
-        Compiler::InProcess => builtin::on_a_thread(component, input, output, limits).await,
+        Compiler::InProcess => builtin::on_a_thread(component, input, output, limits, wasi).await,
         Compiler::Process { program, args } => {
             let mut command = tokio::process::Command::new(program);
             command.args(args).arg(input).arg(output);

@@ -1,6 +1,6 @@
 //! A dyno: one Wasm instance with its world around it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -30,6 +30,7 @@ use crate::{
     memory::Memory,
     metrics::{AppMetrics, Hit, Metrics},
     net::{Egress, Net, Network, Outgoing},
+    p3::Calls,
     stdio::Input,
     tmp::TmpRoot,
     trace::SpanSink,
@@ -53,6 +54,8 @@ pub(crate) struct DynoSpec {
     pub(crate) boots_on_request: bool,
     pub(crate) checkout: Arc<Checkout>,
     pub(crate) isolation: Isolation,
+    /// Requests that one instance works on at once, where it is given any.
+    pub(crate) concurrency: Option<NonZeroU32>,
     /// What the node's cache finds again as long as it is used.
     pub(crate) _code: Arc<Code>,
     /// What its dynos may connect to.
@@ -80,6 +83,8 @@ impl DynoSpec {
             since,
             release_id: self.release_id,
             release_version: self.release_version,
+            isolation: self.isolation,
+            concurrency: self.concurrency,
         }
     }
 }
@@ -186,6 +191,8 @@ pub(crate) struct DynoState {
     memory: Memory,
     /// The request that the guest is working on.
     exchange: Option<Arc<Exchange>>,
+    /// The requests that the guest is working on, where it works on several.
+    calls: Calls,
     disk: Arc<Disk>,
 }
 
@@ -210,6 +217,11 @@ impl DynoState {
     /// The dyno's network, with the table that its sockets are in.
     pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
         (&self.outgoing.net, &mut self.table)
+    }
+
+    /// What the guest works on at once.
+    pub(crate) fn calls(&mut self) -> &mut Calls {
+        &mut self.calls
     }
 
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
@@ -266,6 +278,7 @@ impl<G> Instance<G> {
             table,
             memory: Memory::new(limits),
             exchange,
+            calls: Calls::default(),
             disk,
         };
         let mut store = Store::new(&host.engine, state);
@@ -282,6 +295,11 @@ impl<G> Instance<G> {
     /// The request that the guest works on from now on.
     pub(crate) fn set_exchange(&mut self, exchange: Option<Arc<Exchange>>) {
         self.store.data_mut().exchange = exchange;
+    }
+
+    /// Standard output and standard error.
+    pub(crate) fn output(&self) -> [Lines; 2] {
+        [self.stdout.clone(), self.stderr.clone()]
     }
 
     /// How much memory the guest has, and whether it wanted too much.

@@ -8,7 +8,7 @@ use wasmtime::{
 };
 use wpaas_slug::Limits;
 
-use crate::{Error, dyno::DynoState, fs, net};
+use crate::{Error, dyno::DynoState, fs, net, p3};
 
 /// The full version of the compiler. Wasmtime by itself compares the major version only, so that a
 /// patched host would run code of the vulnerable compiler; a test compares this with `Cargo.lock`.
@@ -33,8 +33,29 @@ const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 /// Slots that keep their memory image mapped for the next instance of the same component.
 const WARM_SLOTS: u32 = 256;
 
+/// Which versions of WASI guests may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Wasi {
+    /// 0.2 alone.
+    #[default]
+    P2,
+    /// 0.2 and 0.3.
+    P3,
+}
+
+impl Wasi {
+    pub(crate) fn new(with_p3: bool) -> Self {
+        if with_p3 { Self::P3 } else { Self::P2 }
+    }
+
+    /// What the engine was made for.
+    pub(crate) fn of(engine: &Engine) -> Self {
+        Self::new(engine.get_concurrency_support())
+    }
+}
+
 /// What compiler and host must agree on. Anything that changes generated code belongs here.
-fn config() -> Result<Config, Error> {
+fn config(wasi: Wasi) -> Result<Config, Error> {
     let mut config = Config::new();
     config
         .module_version(ModuleVersionStrategy::Custom(format!("wpaas {WASMTIME_VERSION}")))
@@ -47,35 +68,44 @@ fn config() -> Result<Config, Error> {
     config.memory_init_cow(true);
     // Stack memory of an instance that has ended is never shown to another: guests cannot read it.
     config.async_stack_zeroing(false);
+    // Many calls at once into one instance, which WASI 0.3 is made of. It changes the code of calls into the
+    // component, and keeps a table of tasks in each store; wasmtime's default is on wherever it is compiled in.
+    config.concurrency_support(wasi == Wasi::P3);
     Ok(config)
 }
 
 /// The engine that allocates on demand, which is also the one that compiles: the pool's address space would
 /// not fit into the compiler's limit, and the choice of allocator is no part of the generated code.
-pub(crate) fn on_demand() -> Result<Engine, Error> {
-    Engine::new(&config()?).map_err(|error| Error::Engine(format!("{error:#}")))
+pub(crate) fn on_demand(wasi: Wasi) -> Result<Engine, Error> {
+    Engine::new(&config(wasi)?).map_err(|error| Error::Engine(format!("{error:#}")))
 }
 
 /// The engine that runs dynos, with the pooling allocator where the machine has the address space.
-pub(crate) fn running(limits: &Limits) -> Result<Engine, Error> {
-    let mut pooled = config()?;
-    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+pub(crate) fn running(limits: &Limits, wasi: Wasi) -> Result<Engine, Error> {
+    let mut pooled = config(wasi)?;
+    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, wasi)));
     let engine = match Engine::new(&pooled) {
         Ok(engine) => engine,
         Err(error) => {
             tracing::warn!(
                 "no address space for the pool of instances, starting dynos will be slower: {error:#}"
             );
-            on_demand()?
+            on_demand(wasi)?
         }
     };
     start_ticker(&engine, Limits::ms(limits.epoch_tick_ms.max(1)))?;
     Ok(engine)
 }
 
-fn pool(limits: &Limits) -> PoolingAllocationConfig {
+fn pool(limits: &Limits, wasi: Wasi) -> PoolingAllocationConfig {
     let dynos = u32::try_from(limits.dynos_per_node).unwrap_or(u32::MAX).max(1);
     let core_instances = u32::try_from(limits.dyno_core_instances).unwrap_or(u32::MAX).max(1);
+    let stacks = match wasi {
+        Wasi::P2 => dynos,
+        // Each component inside of a component may hold one while it waits. They are addresses and no
+        // memory until they are used.
+        Wasi::P3 => dynos.saturating_mul(core_instances),
+    };
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(dynos)
         // Counters without reserved memory, so the product costs nothing.
@@ -83,7 +113,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instances_per_component(core_instances)
         .total_memories(dynos.saturating_mul(POOLED_MEMORIES_PER_DYNO))
         .total_tables(dynos.saturating_mul(POOLED_TABLES_PER_DYNO))
-        .total_stacks(dynos)
+        .total_stacks(stacks)
         .total_gc_heaps(dynos)
         .max_memory_size(Limits::size(limits.dyno_memory_bytes))
         .table_elements(Limits::size(limits.dyno_table_elements))
@@ -136,6 +166,9 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<DynoState>, Error> {
     fs::add_to_linker(&mut linker, DynoState::files).map_err(fail)?;
     net::add_to_linker(&mut linker).map_err(fail)?;
     linker.allow_shadowing(false);
+    if Wasi::of(engine) == Wasi::P3 {
+        p3::add_to_linker(&mut linker).map_err(fail)?;
+    }
     Ok(linker)
 }
 
@@ -155,8 +188,16 @@ mod tests {
     #[test]
     fn compiler_and_host_agree_on_the_code() {
         let limits = Limits { dynos_per_node: 4, ..Limits::default() };
-        let running = running(&limits).unwrap();
-        assert!(running.pooling_allocator_metrics().is_some());
-        assert_eq!(shape(&running), shape(&on_demand().unwrap()));
+        for wasi in [Wasi::P2, Wasi::P3] {
+            let running = running(&limits, wasi).unwrap();
+            assert!(running.pooling_allocator_metrics().is_some());
+            assert_eq!(shape(&running), shape(&on_demand(wasi).unwrap()));
+            assert_eq!(Wasi::of(&running), wasi);
+        }
+    }
+
+    #[test]
+    fn code_for_another_wasi_is_never_taken() {
+        assert_ne!(shape(&on_demand(Wasi::P2).unwrap()), shape(&on_demand(Wasi::P3).unwrap()));
     }
 }

@@ -91,7 +91,7 @@ enum Answer {
 /// One request under way.
 pub(crate) struct Exchange {
     state: Mutex<State>,
-    /// The deadline came closer.
+    /// The deadline came closer, or the request is over.
     sooner: Notify,
     /// The guest has set an error instead of a response.
     failed: Notify,
@@ -185,6 +185,17 @@ impl Exchange {
                 () = tokio::time::sleep_until(deadline) => {}
                 () = sooner => {}
             }
+        }
+    }
+
+    /// Returns when client and guest are done with each other.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let changed = self.sooner.notified();
+            if self.is_over() {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -365,7 +376,8 @@ impl Exchange {
         let untaken = std::mem::replace(&mut state.answer, Answer::Taken);
         if state.phase != Phase::Over {
             state.phase = Phase::Over;
-            self.set_deadline(&mut state, self.times.after_response);
+            state.deadline = Instant::now() + self.times.after_response;
+            self.sooner.notify_waiters();
         }
         drop(state);
         drop(untaken);

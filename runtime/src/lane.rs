@@ -7,13 +7,18 @@
 //! of them would be as bad as few that spin; there they do not wait for those that do.
 
 use std::{
+    future::Future,
     io,
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll},
     thread,
     time::Duration,
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::meter::Meter;
 
 /// CPU time of a request beyond which it counts as computing. Less than an epoch tick, so that it is at most one
 /// that such a guest takes from others.
@@ -65,9 +70,43 @@ impl Lane {
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
+    /// Starts a task that goes on here from when it has computed for [`COMPUTES`] without a pause.
+    pub(crate) fn spawn_beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (work, slow) = (Some(Box::pin(work) as Work), self.handle.clone());
+        tokio::spawn(Beside { work, slow, meter: Meter::default() });
+    }
+
     /// For spawning on it.
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A task that is not yet in the slow lane.
+struct Beside {
+    work: Option<Work>,
+    slow: Handle,
+    meter: Meter,
+}
+
+impl Future for Beside {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { work, slow, meter } = &mut *self;
+        let Some(running) = work.as_mut() else { return Poll::Ready(()) };
+        let (polled, time) = meter.measure(|| running.as_mut().poll(cx));
+        if polled.is_pending() && time <= COMPUTES {
+            return Poll::Pending;
+        }
+        if polled.is_pending()
+            && let Some(work) = work.take()
+        {
+            slow.spawn(work);
+        }
+        Poll::Ready(())
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
     code::CodeCache,
     compile::Urgency,
     dyno::Host,
-    engine,
+    engine::{self, Wasi},
     metrics::{Exposition, NodeState},
     net::{self, Network, Resolve},
     parts::Parts,
@@ -68,6 +68,7 @@ pub struct Builder {
     naming: Naming,
     network: net::Options,
     threads: usize,
+    wasi: Wasi,
 }
 
 impl Builder {
@@ -161,6 +162,16 @@ impl Builder {
         self
     }
 
+    /// Whether components that export `wasi:http/handler@0.3` are served; default is no: such a component is
+    /// refused. The project that wpaas has its engine from gives its code for WASI 0.3 no security fixes in the
+    /// releases that wpaas is pinned to, so switch this on only for components that you trust as much as
+    /// yourself. A [`Compiler::Process`] must be told too.
+    #[must_use]
+    pub fn wasi_http_p3(mut self, on: bool) -> Self {
+        self.wasi = Wasi::new(on);
+        self
+    }
+
     /// Starts the node, without apps. Must be called inside a tokio runtime, for the tasks that end
     /// idle dynos.
     ///
@@ -179,7 +190,7 @@ impl Builder {
             .map_err(Error::cache(&self.cache))?;
         let limits = Arc::new(self.limits);
         let network = Network::new(self.network, Arc::clone(&limits))?;
-        let engine = engine::running(&limits)?;
+        let engine = engine::running(&limits, self.wasi)?;
         let blobs = Blobs::new(self.store, &self.cache)?;
         let resources = Arc::new(Resources {
             checkouts: Checkouts::new(blobs.clone(), &self.cache, Arc::clone(&limits))?,
@@ -270,6 +281,7 @@ impl Node {
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
             network: net::Options::default(),
             threads: 0,
+            wasi: Wasi::default(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! What the dynos of a release are made of: the slug on disk, and the code of its process types.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use uuid::Uuid;
-use wpaas_slug::{ComponentRef, Digest, ProcessType, World, feed::ReleaseSpec};
+use wpaas_slug::{ComponentRef, Digest, Isolation, Limits, ProcessType, World, feed::ReleaseSpec};
 
 use crate::{
     Error,
@@ -78,14 +78,14 @@ impl Parts {
         &self,
         tenant: &Tenant<'_>,
         (name, process): (&str, &ProcessType),
-        code: &Arc<Code>,
-        boot_ms: u64,
+        guest: &Guest,
+        limits: &Limits,
     ) -> DynoSpec {
         let boots_on_request =
             process.component == ComponentRef::Stack && process.world == World::Http;
         let mut args = process.args.clone();
         if boots_on_request {
-            args.insert(0, format!("--boot-timeout-ms={boot_ms}"));
+            args.insert(0, format!("--boot-timeout-ms={}", limits.boot_ms));
         }
         let mut env = environment(&tenant.release.config);
         if process.world == World::Cgi {
@@ -103,8 +103,22 @@ impl Parts {
             boots_on_request,
             isolation: process.isolation,
             checkout: Arc::clone(&self.checkout),
-            _code: Arc::clone(code),
+            concurrency: concurrency(process, &guest.pre, limits),
+            _code: Arc::clone(&guest.code),
             egress: Arc::clone(&tenant.egress),
         }
     }
+}
+
+/// Requests that one instance works on at once.
+fn concurrency(process: &ProcessType, pre: &GuestPre, limits: &Limits) -> Option<NonZeroU32> {
+    let requests = match (pre, process.isolation) {
+        (GuestPre::Command(_), _) => return None,
+        (GuestPre::Http(_) | GuestPre::Cgi(_), _) | (_, Isolation::Request) => 1,
+        (GuestPre::HttpP3(_), Isolation::Instance) => {
+            let wanted = process.concurrency.map_or(limits.requests_at_once, u64::from);
+            u32::try_from(wanted.min(limits.requests_at_once_max)).unwrap_or(u32::MAX)
+        }
+    };
+    Some(NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN))
 }

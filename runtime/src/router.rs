@@ -14,15 +14,14 @@ use crate::{
     app::{App, Release, Resources},
     attend::Attend,
     body::{IncomingBody, ResponseBody, RouterBody},
-    dyno::Instance,
     exchange::Exchange,
-    formation::{DynoName, Formation},
+    formation::{DynoName, Formation, Place},
     forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
     metrics::Metrics,
     node::Gate,
-    pool::{Lease, Refused},
+    pool::Refused,
     request_log::RequestLog,
     table::Table,
     trace::Trace,
@@ -112,12 +111,13 @@ impl Router {
         Ok(deliver(response, exchange, log, bodiless))
     }
 
-    async fn wait_for_dyno(&self, formation: &Formation) -> Result<Lease<Instance>, HCode> {
+    async fn wait_for_dyno(&self, formation: &Formation) -> Result<Place, HCode> {
         let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
         match tokio::time::timeout(patience, formation.acquire()).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(Refused::Off)) => Err(HCode::H14),
             Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
+            Ok(Err(Refused::NotStarted(code))) => Err(code),
             Err(_) => Err(HCode::H12),
         }
     }

@@ -1,10 +1,9 @@
 //! Running the guest for one request, to its end: the response, what it does after that, a trap, or a
 //! deadline.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use http::Request;
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::{WasiHttpView, p2::bindings::http::types::Scheme};
@@ -18,6 +17,7 @@ use crate::{
     forward::OverTls,
     hcode::HCode,
     lines::DynoLog,
+    meter::metered,
     metrics::{AppMetrics, Hit, Quota},
     pool::Lease,
 };
@@ -105,7 +105,7 @@ impl Worker<'_> {
         let number = self.lease.number();
         let started = tokio::select! {
             biased;
-            started = metered(self.exchange, start) => Some(started),
+            started = metered(|time| self.exchange.add_cpu(time), start) => Some(started),
             () = self.exchange.late() => None,
         };
         let log = self.formation.log(number);
@@ -158,7 +158,7 @@ impl Worker<'_> {
     ) -> End {
         tokio::select! {
             biased;
-            returned = metered(self.exchange, call) => match returned {
+            returned = metered(|time| self.exchange.add_cpu(time), call) => match returned {
                 Ok(()) => End::Returned,
                 Err(error) => End::Trapped(error),
             },
@@ -316,32 +316,4 @@ pub(crate) fn log_memory<G>(log: &DynoLog, instance: &Instance<G>, error: &str) 
     let (used, limit) = (instance.memory().used(), instance.memory().limit());
     log.platform(&format!("Process running mem={}M of {}M", mib(used), mib(limit)));
     log.platform(error);
-}
-
-/// A poll that took longer makes the rest of its request be measured exactly.
-const LONG_POLL: Duration = Duration::from_millis(1);
-
-/// Adds the time that polling `future` takes on a CPU to the exchange.
-///
-/// The thread's own clock takes a system call, and two of them for each request were 6 % of the router's time.
-/// Polls are short as long as the guest computes little, so the wall clock, which takes none, is as good; a
-/// guest that computes yields at each epoch tick, and from its first long poll on the exact clock is used.
-async fn metered<F: Future>(exchange: &Exchange, future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut exact = false;
-    std::future::poll_fn(move |cx| {
-        let cpu = exact.then(thread_time);
-        let begun = std::time::Instant::now();
-        let polled = future.as_mut().poll(cx);
-        let wall = begun.elapsed();
-        exact |= wall > LONG_POLL;
-        exchange.add_cpu(cpu.map_or(wall, |before| thread_time().saturating_sub(before)));
-        polled
-    })
-    .await
-}
-
-/// Time that this thread has spent on a CPU.
-fn thread_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

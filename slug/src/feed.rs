@@ -2,13 +2,13 @@
 //! revisioned [`Snapshot`] followed by [`Change`]s; a node that has applied revision `n` serves exactly
 //! what the platform had published up to `n`, and keeps serving it when the platform is gone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Digest;
+use crate::{Digest, Isolation};
 
 /// How many dynos of a process type may and must run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,10 @@ pub struct DynoStatus {
     pub release_id: Uuid,
     /// That release's version.
     pub release_version: u64,
+    /// How much of its state requests share.
+    pub isolation: Isolation,
+    /// Requests that it works on at the same time; `None` where it is given none.
+    pub concurrency: Option<NonZeroU32>,
 }
 
 /// Why a node could not take a change. The node goes on with what it had.

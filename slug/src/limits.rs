@@ -133,6 +133,14 @@ limits! {
     /// Requests served by one instance before it is replaced. The JS engine grows by some 9 KB a request
     /// that it does not give back, so this bounds it to tens of megabytes.
     requests_per_instance = 2_000;
+    /// Requests that one instance works on at the same time where its world allows it and its process type does not
+    /// say (`concurrency` in wpaas.toml).
+    requests_at_once = 50;
+    /// The most that a process type may say.
+    requests_at_once_max = 1_000;
+    /// A guest that serves many requests at once may compute this long without a pause, which holds all of them up.
+    /// Beyond it the instance gets no new requests, and when the request that it computes for is late, it is ended.
+    shared_compute_ms = 1_000;
     /// An instance without a request for this long is dropped.
     instance_idle_ms = 60_000;
     /// Requests that wait for a dyno of one process type, then H11.

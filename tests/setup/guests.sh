@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./lib.sh
 
 # Reactors export the HTTP handler and nothing else; commands have a `main`.
-reactors=(attack component-hello hello)
+reactors=(attack component-hello hello p3)
 commands=(cgi worker)
 out="$test_cache/guests"
 mkdir -p "$out"

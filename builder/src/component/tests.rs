@@ -31,7 +31,10 @@ fn worlds_are_told_by_their_exports() {
     assert_eq!(both.world_for("web", "app.wasm", &default).unwrap(), World::Http);
     assert_eq!(both.world_for("worker", "app.wasm", &default).unwrap(), World::Cli);
 
-    for other in [&["wasi:http/handler@0.3.0"][..], &["wasi:http/incoming-handler@0.20.0"], &[]] {
+    let p3 = read(exporting(&["wasi:http/handler@0.3.0"])).unwrap();
+    assert_eq!(p3.world_for("web", "app.wasm", &default).unwrap(), World::Http);
+
+    for other in [&["wasi:http/handler@0.30.0"][..], &["wasi:http/incoming-handler@0.20.0"], &[]] {
         let error =
             read(exporting(other)).unwrap().world_for("web", "a.wasm", &default).unwrap_err();
         let found = other.first().copied().unwrap_or("nothing");

@@ -189,6 +189,23 @@ pub(crate) struct Dyno {
     pub(crate) state: String,
     /// Since when.
     pub(crate) updated_at: Timestamp,
+    /// Requests that it works on at once; none where it is given none.
+    #[serde(default)]
+    pub(crate) concurrency: Option<u32>,
+    /// `request` when each request gets an instance of its own.
+    #[serde(default)]
+    pub(crate) isolation: String,
+}
+
+impl Dyno {
+    /// How it takes requests, where that is not one after the other as everywhere.
+    pub(crate) fn way(&self) -> String {
+        match (self.isolation.as_str(), self.concurrency) {
+            ("request", _) => ", a fresh instance for each request".to_owned(),
+            (_, Some(requests @ 2..)) => format!(", up to {requests} requests at once"),
+            _ => String::new(),
+        }
+    }
 }
 
 /// A domain.

@@ -156,7 +156,7 @@ fn groups(formation: &[Formation], dynos: &[Dyno], now: Timestamp) -> Vec<(Strin
         .collect();
     for dyno in dynos {
         let at = output::moment(dyno.updated_at, now);
-        let line = format!("{}: {} {at}", dyno.name, dyno.state);
+        let line = format!("{}: {} {at}{}", dyno.name, dyno.state, dyno.way());
         match groups.iter_mut().find(|(name, ..)| *name == dyno.process_type) {
             Some((.., lines)) => lines.push(line),
             None => {

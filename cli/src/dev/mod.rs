@@ -18,7 +18,7 @@ use tokio::sync::watch as latest;
 use wpaas_runtime::{Gate, Node};
 use wpaas_slug::Store;
 
-use crate::{dirs, limits, operator_log, serve};
+use crate::{dirs, limits, operator_log, serve, wasi};
 use project::Project;
 use watch::Watch;
 
@@ -44,6 +44,8 @@ pub(crate) struct Args {
     /// Port to serve on, on this machine only
     #[arg(short, long, default_value_t = 5006)]
     port: u16,
+    #[command(flatten)]
+    wasi: wasi::Args,
 }
 
 /// What the last finished build left: the count of changes it had seen, and its error.
@@ -90,7 +92,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .code_dir(cache.join("code"))
         .limits(limits.clone())
         .log_sink(Arc::new(terminal::Log::new()))
-        .compiler(serve::compiler()?)
+        .compiler(serve::compiler(args.wasi)?)
+        .wasi_http_p3(args.wasi.p3)
         .gate(Arc::new(Freshness { watch: Arc::clone(&watch), built }))
         .single_app(true)
         .build()?;

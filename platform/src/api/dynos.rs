@@ -5,7 +5,7 @@ use serde_json::json;
 use wpaas_slug::feed::DynoStatus;
 
 use super::{
-    extract::{Params, reply, reply_list},
+    extract::{Extended, Params, reply, reply_list},
     serialise,
 };
 use crate::{
@@ -15,10 +15,15 @@ use crate::{
     page::{self, Page},
 };
 
-pub(super) async fn list(State(ctx): State<Ctx>, app: App, page: Page) -> Response {
+pub(super) async fn list(
+    State(ctx): State<Ctx>,
+    app: App,
+    page: Page,
+    extended: Extended,
+) -> Response {
     let dynos = ctx.node.dynos(app.id);
     let listed = page::slice(dynos, "name", |dyno| dyno.name.clone(), &page);
-    reply_list(&listed, &page, |dyno| serialise::dyno(&app, dyno))
+    reply_list(&listed, &page, |dyno| serialise::dyno(&app, dyno, extended))
 }
 
 /// The dyno with this name or id.
@@ -31,9 +36,10 @@ pub(super) async fn info(
     State(ctx): State<Ctx>,
     app: App,
     params: Params,
+    extended: Extended,
 ) -> Result<Response, Error> {
     let dyno = pick(&ctx, &app, params.get("dyno"))?;
-    Ok(reply(StatusCode::OK, &serialise::dyno(&app, &dyno)))
+    Ok(reply(StatusCode::OK, &serialise::dyno(&app, &dyno, extended)))
 }
 
 fn accepted() -> Response {

@@ -190,7 +190,7 @@ pub(super) fn formation_id(app: &App, process_type: &str) -> String {
     stable_id("formation", &format!("{} {process_type}", app.id))
 }
 
-pub(super) fn dyno(app: &App, dyno: &DynoStatus) -> Value {
+pub(super) fn dyno(app: &App, dyno: &DynoStatus, extended: Extended) -> Value {
     let state = match dyno.state {
         DynoState::Starting => "starting",
         DynoState::Up => "up",
@@ -198,7 +198,7 @@ pub(super) fn dyno(app: &App, dyno: &DynoStatus) -> Value {
         DynoState::Crashed => "crashed",
     };
     let since = dyno.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    json!({
+    let object = json!({
         "app": app_ref(app),
         "attach_url": null,
         "command": dyno.command,
@@ -210,7 +210,12 @@ pub(super) fn dyno(app: &App, dyno: &DynoStatus) -> Value {
         "state": state,
         "type": dyno.process_type,
         "updated_at": since,
-    })
+    });
+    extend(
+        object,
+        extended,
+        || json!({"concurrency": dyno.concurrency, "isolation": dyno.isolation}),
+    )
 }
 
 pub(super) fn dyno_id(app: Uuid, dyno: &DynoStatus) -> String {

@@ -172,6 +172,9 @@ async fn formation_and_dynos() {
 
     let dynos = api.get("/apps/demo/dynos", "[dyno]").await;
     assert_eq!(dynos[0]["name"], "web.1");
+    let extended = api.extended("/apps/demo/dynos").await;
+    assert_eq!(extended[1]["concurrency"], 2, "what Heroku's clients do not get");
+    assert_eq!(extended[1]["isolation"], "instance");
     let dyno = dynos[1]["id"].as_str().unwrap();
     api.get(&format!("/apps/demo/dynos/{dyno}"), "dyno").await;
     api.call("DELETE", "/apps/demo/dynos", None, (202, "empty")).await;

@@ -101,6 +101,8 @@ impl NodeLink for FakeNode {
             since: "2026-11-21T01:02:03.5Z".parse().unwrap(),
             release_id: release.id,
             release_version: release.version,
+            isolation: wpaas_slug::Isolation::Instance,
+            concurrency: std::num::NonZeroU32::new(n),
         };
         vec![dyno(1), dyno(2)]
     }

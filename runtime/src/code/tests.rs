@@ -22,7 +22,7 @@ async fn fixture() -> Fixture {
 impl Fixture {
     fn codes(&self, compiler: Compiler) -> CodeCache {
         let blobs = Blobs::new(self.store.clone(), &self.cache).unwrap();
-        let engine = engine::on_demand().unwrap();
+        let engine = engine::on_demand(engine::Wasi::P2).unwrap();
         let limits = Arc::new(Limits::default());
         CodeCache::new(engine, self.cache.join("code"), blobs, compiler, limits).unwrap()
     }
@@ -128,7 +128,7 @@ async fn a_component_larger_than_the_limit_is_not_even_fetched() {
     let fixture = fixture().await;
     let blobs = Blobs::new(fixture.store.clone(), &fixture.cache).unwrap();
     let limits = Arc::new(Limits { component_bytes: 7, ..Limits::default() });
-    let engine = engine::on_demand().unwrap();
+    let engine = engine::on_demand(engine::Wasi::P2).unwrap();
     let codes = CodeCache::new(engine, fixture.cache.join("code"), blobs, none(), limits).unwrap();
     let error = codes.get(fixture.component, Urgency::Now).await.err().unwrap();
     assert!(error.permanent() && error.to_string().contains("limit of 7"), "{error}");

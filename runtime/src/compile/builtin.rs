@@ -16,18 +16,24 @@ use wpaas_slug::{Digest, Limits};
 use super::{Shape, headroom, process};
 use crate::{
     Error,
-    engine::{self, WASMTIME_VERSION},
+    engine::{self, WASMTIME_VERSION, Wasi},
 };
 
 /// Compiles `input` to `output`; what the program of [`super::Compiler::Process`] does. It takes from the process
 /// what a compiler does not need (memory beyond `compile_memory_bytes`, files beyond `compiled_bytes`, any
-/// further file or socket) and ends it when the node ends, so the process must do nothing else.
+/// further file or socket) and ends it when the node ends, so the process must do nothing else. `wasi_http_p3` must
+/// be what the node was told by [`crate::Builder::wasi_http_p3`], or the node does not take the code.
 ///
 /// # Errors
 ///
 /// [`Error::Compile`] says why the component is refused; [`Error::Cache`] that a file cannot be read or
 /// written.
-pub fn compile_main(input: &Path, output: &Path, limits: &Limits) -> Result<(), Error> {
+pub fn compile_main(
+    input: &Path,
+    output: &Path,
+    limits: &Limits,
+    wasi_http_p3: bool,
+) -> Result<(), Error> {
     end_with_the_node();
     lower(Resource::Core, 0);
     lower(Resource::As, limits.compile_memory_bytes);
@@ -38,7 +44,7 @@ pub fn compile_main(input: &Path, output: &Path, limits: &Limits) -> Result<(), 
     }
     let wasm = std::fs::read(input).map_err(Error::cache(input))?;
     let mut file = File::create(output).map_err(Error::cache(output))?;
-    let engine = engine::on_demand()?;
+    let engine = engine::on_demand(Wasi::new(wasi_http_p3))?;
     // From here on the process can open nothing: no file, no socket, no pipe.
     lower(Resource::Nofile, 0);
     let code = precompile(&engine, &wasm, limits)?;
@@ -79,7 +85,12 @@ fn precompile(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Vec<u8>, 
     });
     let code = match roomy {
         Some(code) => code,
-        None => engine.precompile_component(wasm).map_err(|error| refused(format!("{error:#}")))?,
+        None => {
+            engine.precompile_component(wasm).map_err(|error| match is_for_p3(engine, wasm) {
+                true => refused(P3_OFF.to_owned()),
+                false => refused(format!("{error:#}")),
+            })?
+        }
     };
     let size = u64::try_from(code.len()).unwrap_or(u64::MAX);
     if size > limits.compiled_bytes {
@@ -88,17 +99,28 @@ fn precompile(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Vec<u8>, 
     Ok(code)
 }
 
+/// Why a component of WASI 0.3 is refused.
+const P3_OFF: &str = "it exports wasi:http/handler@0.3, which this node does not serve; the operator allows \
+                      it with `wpaas serve --wasi-p3` (embedders: Builder::wasi_http_p3)";
+
+/// Whether a component that was refused is one of WASI 0.3. It is not parsed once more, only looked at.
+fn is_for_p3(engine: &Engine, wasm: &[u8]) -> bool {
+    let handler = b"wasi:http/handler@0.3";
+    Wasi::of(engine) == Wasi::P2 && wasm.windows(handler.len()).any(|part| part == handler)
+}
+
 /// Compiles in this process.
 pub(super) async fn on_a_thread(
     component: Digest,
     input: &Path,
     output: &Path,
     limits: &Limits,
+    wasi: Wasi,
 ) -> Result<(), Error> {
     let (input, output, limits) = (input.to_owned(), output.to_owned(), limits.clone());
     let work = move || {
         let wasm = std::fs::read(&input).map_err(Error::cache(&input))?;
-        let code = precompile(&engine::on_demand()?, &wasm, &limits)?;
+        let code = precompile(&engine::on_demand(wasi)?, &wasm, &limits)?;
         std::fs::write(&output, code).map_err(Error::cache(&output))
     };
     tokio::task::spawn_blocking(work)
@@ -141,14 +163,14 @@ mod tests {
         let component = Digest::of(b"");
         std::fs::write(&input, "not wasm").unwrap();
         let limits = Limits::default();
-        let refused = on_a_thread(component, &input, &output, &limits).await.unwrap_err();
+        let refused = on_a_thread(component, &input, &output, &limits, Wasi::P2).await.unwrap_err();
         assert!(matches!(refused, Error::Compile { .. }), "{refused}");
 
         std::fs::write(&input, b"\0asm\x0d\0\x01\0").unwrap();
-        on_a_thread(component, &input, &output, &limits).await.unwrap();
+        on_a_thread(component, &input, &output, &limits, Wasi::P2).await.unwrap();
         let size = std::fs::metadata(&output).unwrap().len();
         let limits = Limits { compiled_bytes: size - 1, ..limits };
-        let refused = on_a_thread(component, &input, &output, &limits).await.unwrap_err();
+        let refused = on_a_thread(component, &input, &output, &limits, Wasi::P2).await.unwrap_err();
         assert!(refused.to_string().contains("compiled_bytes"), "{refused}");
     }
 }

@@ -125,13 +125,16 @@ async fn read_messages(from: Option<impl AsyncRead + Unpin>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::{Compiler, compile};
+    use crate::{
+        compile::{Compiler, compile},
+        engine::Wasi,
+    };
 
     async fn run_shell(script: &str, limits: &Limits, urgency: Urgency) -> Result<(), Error> {
         let compiler =
             Compiler::Process { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
         let (input, output) = (Path::new("in"), Path::new("out"));
-        compile(&compiler, Digest::of(b""), input, output, limits, urgency).await
+        compile(&compiler, Digest::of(b""), input, output, limits, (urgency, Wasi::P2)).await
     }
 
     #[tokio::test]

@@ -151,7 +151,10 @@ fn the_documentation_lists_every_metric() {
         })
         .collect();
     documented.sort();
-    let engine = crate::engine::running(&Limits { dynos_per_node: 1, ..Limits::default() });
+    let engine = crate::engine::running(
+        &Limits { dynos_per_node: 1, ..Limits::default() },
+        crate::engine::Wasi::P2,
+    );
     let pool = engine.unwrap().pooling_allocator_metrics().map(Into::into);
     let node = NodeState { pool, ..NodeState::default() };
     let metrics = Metrics::new(&Limits::default());

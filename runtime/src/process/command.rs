@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wpaas_slug::{ComponentRef, ProcessType, World};
+use wpaas_slug::{ComponentRef, Limits, ProcessType, World};
 
 use super::{OneOff, OneOffError, Release, Run, one_off::Job, table::OneOffs};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     code::{Code, GuestPre},
     compile::Urgency,
     dyno::{DynoSpec, DynoState, environment},
-    parts::{Parts, Tenant},
+    parts::{Guest, Parts, Tenant},
     table::Table,
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(
     let parts = Parts::get(resources, release.slug, Urgency::Now).await?;
     let found = find(resources, &parts, &job.command).await?;
     let tenant = Tenant { app, metrics, release: &release, egress };
-    let spec = spec(&parts, &tenant, &job, &found);
+    let spec = spec(&parts, &tenant, &job, &found, &host.limits);
     let asked = host.stopping.child_token();
     let status = spec.status(0, wpaas_slug::feed::DynoState::Starting, jiff::Timestamp::now());
     let limit = host.limits.one_offs_per_app;
@@ -88,16 +88,24 @@ async fn find(
     };
     match code.guest(World::Cli)? {
         GuestPre::Command(program) => Ok(Found { program, args: command.to_vec(), code }),
-        GuestPre::Http(_) | GuestPre::Cgi(_) => Err(OneOffError::ServesRequests(first.to_owned())),
+        _ => Err(OneOffError::ServesRequests(first.to_owned())),
     }
 }
 
-fn spec(parts: &Parts, tenant: &Tenant<'_>, job: &OneOff, found: &Found) -> DynoSpec {
+fn spec(
+    parts: &Parts,
+    tenant: &Tenant<'_>,
+    job: &OneOff,
+    found: &Found,
+    limits: &Limits,
+) -> DynoSpec {
     // The world of a command, whatever the component is in other process types.
     let component = ComponentRef::Stack;
     let process =
         ProcessType::new(job.command.join(" "), component, World::Cli, found.args.clone());
-    let mut spec = parts.dyno_spec(tenant, (&job.kind, &process), &found.code, 0);
+    let pre = GuestPre::Command(found.program.clone());
+    let guest = Guest { code: Arc::clone(&found.code), pre };
+    let mut spec = parts.dyno_spec(tenant, (&job.kind, &process), &guest, limits);
     spec.env.retain(|(name, _)| !job.env.iter().any(|(other, _)| other == name));
     spec.env.extend(environment(job.env.iter().map(|(name, value)| (name, value))));
     spec

@@ -124,6 +124,8 @@ mod tests {
             since: Timestamp::now(),
             release_id: Uuid::nil(),
             release_version: 1,
+            isolation: wpaas_slug::Isolation::Instance,
+            concurrency: None,
         };
         let add = |app| table.add(app, "run", status.clone(), CancellationToken::new(), 2);
         let (one, two) = (add(app).unwrap(), add(app).unwrap());

@@ -20,7 +20,7 @@ fn child() {
     }
     let vars = std::env::vars().filter(|(name, _)| name.starts_with("WPAAS_LIMIT_"));
     let limits = Limits::from_env(vars).unwrap();
-    if let Err(error) = compile_main(Path::new(input), Path::new(output), &limits) {
+    if let Err(error) = compile_main(Path::new(input), Path::new(output), &limits, false) {
         eprintln!("{error}");
         std::process::exit(1);
     }

@@ -30,6 +30,7 @@ mod isolation;
 mod limits;
 mod metrics;
 mod network;
+mod p3;
 mod prepare;
 mod processes;
 mod raw;

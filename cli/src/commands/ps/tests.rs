@@ -61,7 +61,11 @@ async fn dynos_are_listed_by_process_type() {
         "GET /apps/demo/dynos" => Answer::json(
             200,
             json!([{"name": "web.1", "type": "web", "command": "npm start", "state": "idle",
-                    "updated_at": "2026-01-02T03:04:05Z"}]),
+                    "updated_at": "2026-01-02T03:04:05Z"},
+                   {"name": "web.2", "type": "web", "command": "npm start", "state": "up",
+                    "updated_at": "2026-01-02T03:04:05Z", "isolation": "instance", "concurrency": 50},
+                   {"name": "web.3", "type": "web", "command": "npm start", "state": "up",
+                    "updated_at": "2026-01-02T03:04:05Z", "isolation": "request", "concurrency": 1}]),
         ),
         other => panic!("{other}"),
     })
@@ -69,7 +73,9 @@ async fn dynos_are_listed_by_process_type() {
     let (context, streams, _directory) = context(&server);
     list(&context, &ListArgs { json: false, target: target() }).await.unwrap();
     let expected = "=== clock: node clock.js (1)\n\nno dynos now\n\n\
-                    === web: npm start (0..20)\n\nweb.1: idle 2026/01/02 03:04:05 +0000\n";
+                    === web: npm start (0..20)\n\nweb.1: idle 2026/01/02 03:04:05 +0000\n\
+                    web.2: up 2026/01/02 03:04:05 +0000, up to 50 requests at once\n\
+                    web.3: up 2026/01/02 03:04:05 +0000, a fresh instance for each request\n";
     assert_eq!(streams.out(), expected);
 }
 
