@@ -97,7 +97,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .log_sink(Arc::new(logplex.clone()))
         .compiler(compiler(args.wasi)?)
         .wasi_http_p3(args.wasi.p3)
-        .apps_domain(&args.apps_domain);
+        .apps_domain(&args.apps_domain)
+        .threads(std::thread::available_parallelism().map_or(1, usize::from));
     if let Some(spans) = &spans {
         node = node.span_sink(Arc::clone(spans) as _);
     }

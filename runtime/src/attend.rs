@@ -3,7 +3,7 @@
 //! Most guests answer without waiting for anything. Polling them inside the connection's task saves a task, a
 //! channel and a wake-up on another thread for each request, which took a third of the router's time. Only a
 //! guest that goes on after its response has begun, or whose client has left, gets a task of its own; and one that
-//! computes for long goes on in the [slow lane](crate::lane), where it is in nobody's way.
+//! computes goes on, or begins, in one of the [lanes](crate::lane), where it is not in the way.
 
 use std::{
     future::Future,
@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     exchange::{Exchange, Outcome},
-    lane::COMPUTES,
+    lane::{COMPUTES, Lanes, Pace},
 };
 
 /// What serves one request to its end, whether somebody waits for it or not.
@@ -31,8 +31,22 @@ pub(crate) struct Attend<'a> {
 }
 
 impl<'a> Attend<'a> {
-    pub(crate) fn new(guest: Guest, exchange: Arc<Exchange>, slow: &'a Handle) -> Self {
-        Self { guest: Some(guest), exchange, slow }
+    /// Lets the guest begin, in a lane or with the first poll.
+    pub(crate) fn new(guest: Guest, exchange: Arc<Exchange>, lanes: &'a Lanes, pace: Pace) -> Self {
+        let slow = lanes.slow.handle();
+        let guest = match pace {
+            Pace::Quick => Some(guest),
+            Pace::Middling => {
+                let (guest, exchange, slow) = (Some(guest), Arc::clone(&exchange), slow.clone());
+                lanes.middle.handle().spawn(Alone { guest, exchange, slow });
+                None
+            }
+            Pace::Slow => {
+                slow.spawn(guest);
+                None
+            }
+        };
+        Self { guest, exchange, slow }
     }
 }
 
@@ -95,7 +109,7 @@ mod tests {
     use wpaas_slug::Limits;
 
     use super::*;
-    use crate::{hcode::HCode, lane::SlowLane};
+    use crate::hcode::HCode;
 
     /// A guest that computes for `cpu` up to its first yield, and notes on which threads it was.
     fn guest(exchange: &Arc<Exchange>, cpu: Duration, seen: &Arc<Mutex<Vec<String>>>) -> Guest {
@@ -113,13 +127,17 @@ mod tests {
         })
     }
 
-    async fn threads(cpu: Duration, leave: bool) -> Vec<String> {
-        let (lane, seen) = (SlowLane::new().unwrap(), Arc::default());
+    async fn threads(cpu: Duration, pace: Pace, leave: bool) -> [String; 2] {
+        let (lanes, seen) = (Lanes::new().unwrap(), Arc::default());
         let exchange = Arc::new(Exchange::new(&Limits::default()));
         let guest = guest(&exchange, cpu, &seen);
-        let mut attend = Attend::new(guest, Arc::clone(&exchange), lane.handle());
+        let mut attend = Attend::new(guest, Arc::clone(&exchange), &lanes, pace);
         if leave {
-            assert!((&mut attend).now_or_never().is_none());
+            let outcome = (&mut attend).now_or_never();
+            assert!(
+                outcome.is_none() || pace != Pace::Quick,
+                "elsewhere it may have ended already"
+            );
             drop(attend);
             while seen.lock().len() < 2 {
                 tokio::task::yield_now().await;
@@ -127,17 +145,29 @@ mod tests {
         } else {
             assert_eq!(attend.await.unwrap_err(), HCode::H13);
         }
-        std::mem::take(&mut *seen.lock())
+        std::mem::take(&mut *seen.lock()).try_into().unwrap()
     }
 
     #[tokio::test]
     async fn who_computes_goes_on_in_the_slow_lane() {
         for leave in [false, true] {
-            let seen = threads(COMPUTES * 2, leave).await;
-            assert_ne!(seen[0], "wpaas-slow");
-            assert_eq!(seen[1], "wpaas-slow");
-            let seen = threads(COMPUTES / 2, leave).await;
-            assert_eq!(seen[0], seen[1], "others stay");
+            let [begun, ended] = threads(COMPUTES * 2, Pace::Quick, leave).await;
+            assert!(!begun.starts_with("wpaas"), "{begun}");
+            assert_eq!(ended, "wpaas-slow");
+            let [begun, ended] = threads(COMPUTES / 2, Pace::Quick, leave).await;
+            assert_eq!(begun, ended, "others stay");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_known_to_compute_begins_in_a_lane() {
+        for leave in [false, true] {
+            let seen = threads(COMPUTES / 2, Pace::Middling, leave).await;
+            assert_eq!(seen, ["wpaas-middle", "wpaas-middle"]);
+            let seen = threads(COMPUTES * 2, Pace::Middling, leave).await;
+            assert_eq!(seen, ["wpaas-middle", "wpaas-slow"]);
+            let seen = threads(Duration::ZERO, Pace::Slow, leave).await;
+            assert_eq!(seen, ["wpaas-slow", "wpaas-slow"]);
         }
     }
 }

@@ -333,8 +333,10 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // HTTP/1 stops reading a body when it has all the bytes that were announced.
         let complete = self.announced == Some(self.bytes);
-        // A client that reads nothing is cut off by the deadline first.
-        let code = self.exchange.cut().unwrap_or(HCode::H27);
+        // The connection of a client that reads nothing is closed when its deadline passes; who is first to
+        // notice, the guest's worker or the connection, makes no difference.
+        let late = self.exchange.is_late().then(|| self.exchange.late_code());
+        let code = self.exchange.cut().or(late).unwrap_or(HCode::H27);
         self.finish(if complete { None } else { Some(code) });
     }
 }

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "compiler")]
 mod builtin;
+#[cfg(any(feature = "compiler", fuzzing))]
+pub(crate) mod headroom;
 mod process;
 #[cfg(not(feature = "compiler"))]
 mod without;

@@ -25,7 +25,7 @@ use crate::{
     exchange::Exchange,
     formation::Formation,
     fs::{Disk, FilesView},
-    lane::SlowLane,
+    lane::Lanes,
     lines::{DynoLog, Lines},
     memory::Memory,
     metrics::{AppMetrics, Hit, Metrics},
@@ -119,7 +119,7 @@ pub(crate) struct Host {
     places: Arc<Semaphore>,
     /// Formations with instances.
     pub(crate) active: Active<Formation>,
-    pub(crate) slow_lane: SlowLane,
+    pub(crate) lanes: Lanes,
 }
 
 /// How often a dyno that found the node full looks for another one that became idle.
@@ -147,7 +147,7 @@ impl Host {
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             active: Active::new(),
-            slow_lane: SlowLane::new()
+            lanes: Lanes::new()
                 .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?,
         })
     }

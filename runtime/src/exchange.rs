@@ -106,6 +106,8 @@ pub(crate) struct Exchange {
     /// The client broke the request's body off.
     broken_off: AtomicBool,
     cpu_ns: AtomicU64,
+    /// The guest has used up the time on a CPU that it may have.
+    exhausted: AtomicBool,
     /// The instance's memory in bytes.
     memory: OnceLock<Arc<AtomicUsize>>,
     start: OnceLock<Start>,
@@ -115,6 +117,7 @@ struct Times {
     first_byte: Duration,
     idle: Duration,
     after_response: Duration,
+    cpu: Duration,
 }
 
 impl Exchange {
@@ -137,12 +140,14 @@ impl Exchange {
                 first_byte,
                 idle: Limits::ms(limits.idle_ms),
                 after_response: Limits::ms(limits.after_response_ms),
+                cpu: Limits::ms(limits.request_cpu_ms),
             },
             cut: OnceLock::new(),
             returned: AtomicBool::new(false),
             body: AtomicWaker::new(),
             broken_off: AtomicBool::new(false),
             cpu_ns: AtomicU64::new(0),
+            exhausted: AtomicBool::new(false),
             memory: OnceLock::new(),
             start: OnceLock::new(),
         }
@@ -158,17 +163,22 @@ impl Exchange {
         }
     }
 
-    /// Whether the deadline has passed.
+    /// Whether the deadline has passed, or the time on a CPU is used up.
     pub(crate) fn is_late(&self) -> bool {
-        Instant::now() >= self.state.lock().deadline
+        self.is_exhausted() || Instant::now() >= self.state.lock().deadline
     }
 
-    /// Returns when the deadline has passed.
+    /// Whether the guest has used up the time on a CPU that it may have.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the request [is late](Self::is_late).
     pub(crate) async fn late(&self) {
         loop {
             let sooner = self.sooner.notified();
             let deadline = self.state.lock().deadline;
-            if Instant::now() >= deadline {
+            if self.is_exhausted() || Instant::now() >= deadline {
                 return;
             }
             tokio::select! {
@@ -238,6 +248,8 @@ impl Exchange {
     pub(crate) fn late_code(&self) -> HCode {
         let state = self.state.lock();
         match (state.phase, state.stalled) {
+            (Phase::Waiting, _) if self.is_exhausted() => HCode::H13,
+            (Phase::Responding, _) if self.is_exhausted() => HCode::H18,
             (Phase::Waiting, true) => HCode::H28,
             (Phase::Waiting, false) => HCode::H12,
             (Phase::Responding | Phase::Over, _) => HCode::H15,
@@ -278,7 +290,12 @@ impl Exchange {
     /// Adds to the guest's time on a CPU.
     pub(crate) fn add_cpu(&self, time: Duration) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.cpu_ns.fetch_add(time, Ordering::Relaxed);
+        let before = self.cpu_ns.fetch_add(time, Ordering::Relaxed);
+        if Duration::from_nanos(before.saturating_add(time)) > self.times.cpu
+            && !self.exhausted.swap(true, Ordering::Relaxed)
+        {
+            self.sooner.notify_waiters();
+        }
     }
 
     /// Where the guest's linear memory can be read off, in bytes.

@@ -27,6 +27,7 @@ use crate::{
     dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
     dynos::Dynos,
     exchange::{Exchange, Start},
+    lane::Load,
     lines::DynoLog,
     p3::{self, Home, Job},
     pool::{
@@ -61,6 +62,8 @@ pub(crate) struct Formation {
     pub(crate) reuse: Reuse,
     /// Ends what still runs when the release was replaced and the time to finish is over.
     pub(crate) stopped: CancellationToken,
+    /// What its requests take.
+    pub(crate) load: Load,
     slots: Slots,
     created: Timestamp,
     listed: AtomicBool,
@@ -109,6 +112,7 @@ impl Formation {
             spec: Arc::new(spec),
             web,
             stopped: CancellationToken::new(),
+            load: Load::default(),
             created: Timestamp::now(),
             listed: AtomicBool::new(false),
         });
@@ -184,7 +188,7 @@ impl Formation {
             reuse: self.reuse,
             stopped: self.stopped.clone(),
         };
-        self.host.slow_lane.spawn_beside(p3::run(Arc::new(home), service, starting));
+        self.host.lanes.slow.spawn_beside(p3::run(Arc::new(home), service, starting));
     }
 
     /// Another place for a request whose instance ended before it had the request.

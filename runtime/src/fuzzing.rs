@@ -11,6 +11,7 @@ use wpaas_slug::Limits;
 use crate::{
     cgi::response::{Head, Malformed, Parser},
     code::files::Record,
+    compile::headroom,
     forward::{self, Client},
     framing::Framing,
     lines::cut,
@@ -48,6 +49,18 @@ pub fn request(bytes: &[u8]) {
     for name in ["x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-request-start"] {
         let count = parts.headers.get_all(name).iter().count();
         assert_eq!(count, 1, "{name} is said once, by the router");
+    }
+}
+
+/// A component's core module, as the compiler gets it.
+pub fn headroom(module: &[u8]) {
+    let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
+    wasm_encoder::Encode::encode(module, &mut component);
+    let valid = |bytes: &[u8]| wasmparser::Validator::new().validate_all(bytes).map(drop);
+    let Some(roomy) = headroom::add(&component) else { return };
+    assert!(roomy.len() > component.len());
+    if valid(&component).is_ok() {
+        valid(&roomy).expect("what was valid is still");
     }
 }
 

@@ -60,6 +60,7 @@ mod router;
 mod server;
 mod stdio;
 mod table;
+mod threads;
 mod tls;
 mod tmp;
 mod trace;

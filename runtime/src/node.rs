@@ -67,10 +67,19 @@ pub struct Builder {
     gate: Option<Arc<dyn Gate>>,
     naming: Naming,
     network: net::Options,
+    threads: usize,
     wasi: Wasi,
 }
 
 impl Builder {
+    /// How many threads of the node's own serve connections; default is 0, which is the runtime that
+    /// [`Node::serve`] is called in. As many as the machine has cores serve the most requests.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Where machine code is kept, so that several nodes of one user share it; default is a directory
     /// below the cache. Nothing untrusted may be able to write there: machine code is loaded from it.
     #[must_use]
@@ -210,7 +219,9 @@ impl Builder {
             resources: Arc::clone(&resources),
             gate: self.gate,
         });
-        let doors = Arc::new(Doors::new(&limits));
+        let doors = Doors::new(&limits, self.threads)
+            .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?;
+        let doors = Arc::new(doors);
         let stopping = resources.host.stopping.clone().drop_guard();
         let inner = Inner {
             router,
@@ -269,6 +280,7 @@ impl Node {
             gate: None,
             naming: Naming { apps_domain: "localhost".into(), single_app: false },
             network: net::Options::default(),
+            threads: 0,
             wasi: Wasi::default(),
         }
     }

@@ -101,8 +101,8 @@ impl Router {
         let dispatched = formation.dispatch(lease, request, cold);
         let exchange = dispatched.exchange;
         pending.dispatched(dispatched.dyno, &exchange);
-        let slow = self.resources.host.slow_lane.handle();
-        let response = Attend::new(dispatched.guest, Arc::clone(&exchange), slow).await?;
+        let (lanes, pace) = (&self.resources.host.lanes, formation.load.pace());
+        let response = Attend::new(dispatched.guest, Arc::clone(&exchange), lanes, pace).await?;
         if response.status().is_informational() {
             return Err(HCode::H17);
         }

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wpaas_slug::Limits;
 
-use crate::{connection, metrics::Hit, protocol, router::Router, tls::Tls};
+use crate::{connection, metrics::Hit, protocol, router::Router, threads::Threads, tls::Tls};
 
 /// Rest after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -18,15 +18,18 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Doors {
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) handshakes: Semaphore,
+    threads: Threads,
 }
 
 impl Doors {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// With as many threads of its own for connections as `threads` says.
+    pub(crate) fn new(limits: &Limits, threads: usize) -> io::Result<Self> {
         let semaphore = |limit| Semaphore::new(Limits::size(limit).min(Semaphore::MAX_PERMITS));
-        Self {
+        Ok(Self {
             connections: Arc::new(semaphore(limits.connections)),
             handshakes: semaphore(limits.tls_handshakes),
-        }
+            threads: Threads::new(threads)?,
+        })
     }
 }
 
@@ -92,12 +95,16 @@ async fn accept(listening: &Arc<Listening>, listener: &TcpListener, connections:
         };
         match listener.accept().await {
             Ok((stream, client)) => {
+                let doors = Arc::clone(&listening.doors);
                 let listening = Arc::clone(listening);
                 let open = listening.router.metrics().connection();
-                connections.spawn(async move {
+                let serve = move |stream| async move {
                     connection::run(listening, stream, client).await;
                     drop((place, open));
-                });
+                };
+                if let Err(error) = doors.threads.serve(connections, stream, serve) {
+                    tracing::warn!(%client, "cannot serve a connection: {error}");
+                }
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");

@@ -43,7 +43,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(&exchange, &formation.spec.metrics);
+    let _answered = Answered { exchange: &exchange, formation: &formation };
     let warm = lease.take();
     let booting =
         formation.spec.boots_on_request && warm.as_ref().is_none_or(|warm| warm.served == 0);
@@ -61,13 +61,18 @@ pub(crate) async fn serve(
 
 /// Answers when the worker ends without an answer, which takes a panic in host code; and counts the CPU time,
 /// also what the guest used after its response.
-pub(crate) struct Answered<'a>(pub(crate) &'a Exchange, pub(crate) &'a AppMetrics);
+pub(crate) struct Answered<'a> {
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) formation: &'a Formation,
+}
 
 impl Drop for Answered<'_> {
     fn drop(&mut self) {
-        self.1.cpu(self.0.accounts().0);
-        if !self.0.responded() {
-            self.0.fail(HCode::H99);
+        let cpu = self.exchange.cpu();
+        self.formation.spec.metrics.cpu(cpu);
+        self.formation.load.served(cpu);
+        if !self.exchange.responded() {
+            self.exchange.fail(HCode::H99);
         }
     }
 }
@@ -264,7 +269,13 @@ impl Worker<'_> {
         if let Some(error) = running {
             log_trap(log, error);
         }
-        if exchange.is_over() {
+        if exchange.is_exhausted() {
+            self.metrics().hit(Hit::Cpu);
+            let seconds = self.formation.host.limits.request_cpu_ms / 1000;
+            log.platform(&format!(
+                "Stopping dyno: a request used more than {seconds} seconds of CPU time"
+            ));
+        } else if exchange.is_over() {
             self.metrics().hit(Hit::AfterResponse);
             let seconds = self.formation.host.limits.after_response_ms / 1000;
             log.platform(&format!(

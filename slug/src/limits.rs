@@ -147,6 +147,8 @@ limits! {
     queued_requests = 1_000;
     /// A guest may go on this long after its response was sent.
     after_response_ms = 30_000;
+    /// CPU time that one request may take, its response and what follows included. As Cloudflare Workers allow at most.
+    request_cpu_ms = 300_000;
     /// Time for requests in flight, and for processes whose standard input was closed, to finish when their release
     /// is replaced or the node stops (Heroku: 30 s); then R12 for processes.
     drain_ms = 30_000;

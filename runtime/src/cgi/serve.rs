@@ -35,7 +35,7 @@ pub(crate) async fn serve(
     request: Request<RequestBody>,
     exchange: Arc<Exchange>,
 ) {
-    let _answered = Answered(&exchange, &formation.spec.metrics);
+    let _answered = Answered { exchange: &exchange, formation: &formation };
     let (parts, body) = request.into_parts();
     let Ok(env) = request::variables(&parts) else {
         let message = "The path holds an encoded NUL.";

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wpaas_slug::{Digest, Limits};
 
-use super::{Shape, process};
+use super::{Shape, headroom, process};
 use crate::{
     Error,
     engine::{self, WASMTIME_VERSION, Wasi},
@@ -79,11 +79,19 @@ fn lower(resource: Resource, limit: u64) {
 
 fn precompile(engine: &Engine, wasm: &[u8], limits: &Limits) -> Result<Vec<u8>, Error> {
     let refused = |reason| Error::compile(Digest::of(wasm), reason);
-    let code =
-        engine.precompile_component(wasm).map_err(|error| match is_for_p3(engine, wasm) {
-            true => refused(P3_OFF.to_owned()),
-            false => refused(format!("{error:#}")),
-        })?;
+    let roomy = headroom::add(wasm).and_then(|roomy| {
+        let code = engine.precompile_component(&roomy);
+        code.inspect_err(|error| tracing::debug!("with room in its memory: {error:#}")).ok()
+    });
+    let code = match roomy {
+        Some(code) => code,
+        None => {
+            engine.precompile_component(wasm).map_err(|error| match is_for_p3(engine, wasm) {
+                true => refused(P3_OFF.to_owned()),
+                false => refused(format!("{error:#}")),
+            })?
+        }
+    };
     let size = u64::try_from(code.len()).unwrap_or(u64::MAX);
     if size > limits.compiled_bytes {
         return Err(refused(process::too_large(limits)));
@@ -120,11 +128,14 @@ pub(super) async fn on_a_thread(
         .map_err(|_| Error::compile(component, "the compiler crashed"))?
 }
 
-/// The shape of this engine's code: wasmtime's full version, target, CPU features, configuration.
+/// The shape of this engine's code: wasmtime's full version, target, CPU features, configuration, and what is
+/// done to components before they are compiled.
 pub(crate) fn shape(engine: &Engine) -> Shape {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    Shape::of(&format!("{WASMTIME_VERSION} {}", hex::encode(hasher.0.finalize())), true)
+    let configuration = hex::encode(hasher.0.finalize());
+    let description = format!("{WASMTIME_VERSION} headroom {} {configuration}", headroom::VERSION);
+    Shape::of(&description, true)
 }
 
 /// [`Hasher`] of the standard library gives 64 bits, and another number in each version of Rust.

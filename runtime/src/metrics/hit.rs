@@ -19,6 +19,8 @@ pub(crate) enum Hit {
     Queue,
     /// A guest went on for too long after its response.
     AfterResponse,
+    /// A request used up its CPU time.
+    Cpu,
     /// A request was cut because its release had been replaced.
     Drain,
     /// A dyno had to wait for a place on this node.
@@ -28,7 +30,7 @@ pub(crate) enum Hit {
 }
 
 impl Hit {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Memory,
         Self::Handles,
         Self::FirstByte,
@@ -36,6 +38,7 @@ impl Hit {
         Self::Boot,
         Self::Queue,
         Self::AfterResponse,
+        Self::Cpu,
         Self::Drain,
         Self::Places,
         Self::Connections,
@@ -51,6 +54,7 @@ impl Hit {
             Self::Boot => "boot_ms",
             Self::Queue => "queued_requests",
             Self::AfterResponse => "after_response_ms",
+            Self::Cpu => "request_cpu_ms",
             Self::Drain => "drain_ms",
             Self::Places => "dynos_per_node",
             Self::Connections => "connections",

@@ -148,7 +148,7 @@ impl Job {
             let status = self.execute(killed).await;
             ended.send_replace(Some(status));
         };
-        host.processes.spawn_on(Box::pin(running), host.slow_lane.handle());
+        host.processes.spawn_on(Box::pin(running), host.lanes.slow.handle());
         run
     }
 

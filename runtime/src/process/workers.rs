@@ -70,7 +70,7 @@ impl Workers {
                 entry.insert(self.starting());
                 let supervised = Arc::clone(&self).supervise(number);
                 // Nobody waits for it as a client waits for an answer.
-                let slow = self.host.slow_lane.handle();
+                let slow = self.host.lanes.slow.handle();
                 self.host.processes.spawn_on(Box::pin(supervised), slow);
             }
         }

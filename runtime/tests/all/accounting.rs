@@ -27,7 +27,8 @@ async fn memory_is_the_peak_of_the_instance() {
     let before = number(&host, "/ok", "mem", "MB").await;
     let grown = number(&host, "/alloc?bytes=33554432", "mem", "MB").await;
     assert!(before > 0.0 && before < 32.0, "{before}");
-    assert!(grown >= before + 32.0 && grown < before + 40.0, "{before} {grown}");
+    // Some of it was there already: small memories start with room.
+    assert!(grown >= before + 31.0 && grown < before + 40.0, "{before} {grown}");
     // The same instance, so its memory is still there.
     assert_eq!(number(&host, "/count", "mem", "MB").await, grown);
 }

@@ -1,6 +1,6 @@
 //! Every limit that a guest or a client can run into.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wpaas_slug::feed::DynoState;
 
 use crate::support::{attacked, host, soon};
@@ -128,6 +128,24 @@ async fn work_after_the_response_is_allowed_for_a_while() {
         let stopped = "heroku[web.1]: Stopping dyno: it went on for more than";
         host.log.line_from(before, stopped).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_a_limit_of_cpu_time() {
+    let host = attacked(|limits| limits.request_cpu_ms = 50).await;
+    host.get("/spin").await.is_page("H13");
+    let stopped = "heroku[web.1]: Stopping dyno: a request used more than";
+    host.log.line(stopped).await;
+    // A client that reads on does not make a response endless.
+    let before = host.log.lines().len();
+    let mut stream = tokio::net::TcpStream::connect(host.address).await.unwrap();
+    let head = "GET /big?bytes=1000000000000 HTTP/1.1\r\nhost: app.localhost\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut buffer = vec![0; 64 * 1024];
+    while stream.read(&mut buffer).await.unwrap() > 0 {}
+    host.log.line_from(before, stopped).await;
+    host.log.line_from(before, "code=H18").await;
+    host.get("/ok").await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
