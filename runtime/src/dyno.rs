@@ -3,7 +3,10 @@
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use wasmtime::{
@@ -120,6 +123,8 @@ pub(crate) struct Host {
     /// Formations with instances.
     pub(crate) active: Active<Formation>,
     pub(crate) lanes: Lanes,
+    /// For tasks that belong to no request: connections may have runtimes of their own, which end before the node.
+    pub(crate) runtime: Handle,
 }
 
 /// How often a dyno that found the node full looks for another one that became idle.
@@ -147,6 +152,7 @@ impl Host {
             tmp: Arc::new(TmpRoot::new(cache)?),
             places: Arc::new(Semaphore::new(places)),
             active: Active::new(),
+            runtime: Handle::try_current().map_err(|_| Error::NoRuntime)?,
             lanes: Lanes::new()
                 .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?,
         })

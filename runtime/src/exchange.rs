@@ -106,6 +106,8 @@ pub(crate) struct Exchange {
     /// The client broke the request's body off.
     broken_off: AtomicBool,
     cpu_ns: AtomicU64,
+    /// What of it is known to be for this request, where the guest works on several.
+    computing_ns: AtomicU64,
     /// The guest has used up the time on a CPU that it may have.
     exhausted: AtomicBool,
     /// The instance's memory in bytes.
@@ -147,6 +149,7 @@ impl Exchange {
             body: AtomicWaker::new(),
             broken_off: AtomicBool::new(false),
             cpu_ns: AtomicU64::new(0),
+            computing_ns: AtomicU64::new(0),
             exhausted: AtomicBool::new(false),
             memory: OnceLock::new(),
             start: OnceLock::new(),
@@ -289,11 +292,24 @@ impl Exchange {
 
     /// Adds to the guest's time on a CPU.
     pub(crate) fn add_cpu(&self, time: Duration) {
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let before = self.cpu_ns.fetch_add(time, Ordering::Relaxed);
-        if Duration::from_nanos(before.saturating_add(time)) > self.times.cpu
-            && !self.exhausted.swap(true, Ordering::Relaxed)
-        {
+        let used = add(&self.cpu_ns, time);
+        self.limit_cpu(used);
+    }
+
+    /// Adds a part of the time on a CPU of a guest that works on several requests. It says nothing of what the guest
+    /// did for this one, so it does not count for its limit.
+    pub(crate) fn share_cpu(&self, time: Duration) {
+        add(&self.cpu_ns, time);
+    }
+
+    /// A guest that works on several requests was found computing for this one, and is looked at once a `tick`.
+    pub(crate) fn found_computing(&self, tick: Duration) {
+        let used = add(&self.computing_ns, tick);
+        self.limit_cpu(used);
+    }
+
+    fn limit_cpu(&self, used: Duration) {
+        if used > self.times.cpu && !self.exhausted.swap(true, Ordering::Relaxed) {
             self.sooner.notify_waiters();
         }
     }
@@ -414,6 +430,13 @@ impl Exchange {
             self.sooner.notify_waiters();
         }
     }
+}
+
+/// Adds to a counter of nanoseconds, and gives what it is then.
+fn add(counter: &AtomicU64, time: Duration) -> Duration {
+    let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let before = counter.fetch_add(time, Ordering::Relaxed);
+    Duration::from_nanos(before.saturating_add(time))
 }
 
 impl From<ErrorCode> for GuestError {

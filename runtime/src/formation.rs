@@ -188,7 +188,8 @@ impl Formation {
             reuse: self.reuse,
             stopped: self.stopped.clone(),
         };
-        self.host.lanes.slow.spawn_beside(p3::run(Arc::new(home), service, starting));
+        let run = p3::run(Arc::new(home), service, starting);
+        self.host.lanes.slow.spawn_beside(&self.host.runtime, run);
     }
 
     /// Another place for a request whose instance ended before it had the request.

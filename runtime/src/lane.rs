@@ -70,10 +70,14 @@ impl Lane {
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// Starts a task that goes on here from when it has computed for [`COMPUTES`] without a pause.
-    pub(crate) fn spawn_beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Starts a task on `runtime` that goes on here from when it has computed for [`COMPUTES`] without a pause.
+    pub(crate) fn spawn_beside(
+        &self,
+        runtime: &Handle,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
         let (work, slow) = (Some(Box::pin(work) as Work), self.handle.clone());
-        tokio::spawn(Beside { work, slow, meter: Meter::default() });
+        runtime.spawn(Beside { work, slow, meter: Meter::default() });
     }
 
     /// For spawning on it.

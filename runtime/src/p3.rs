@@ -18,7 +18,8 @@
 //! computes for is asked of wasmtime at each epoch tick.
 //!
 //! **Accounts.** CPU time is measured for the instance, and shared out in equal parts among the requests that it
-//! works on at that moment.
+//! works on at that moment. For `request_cpu_ms` counts what is known of a request alone: the epoch ticks that found
+//! the guest computing for it.
 
 mod call;
 mod handle;

@@ -52,13 +52,15 @@ pub(crate) struct Calls {
     stretch: (u64, u32),
     /// Ticks that a guest may compute without a pause.
     patience: u32,
+    tick: Duration,
 }
 
 impl Calls {
     /// A guest may compute for `patience` before it is in others' way; it is looked at once a `tick`.
     pub(super) fn new(patience: Duration, tick: Duration) -> Self {
         let ticks = patience.as_millis() / tick.as_millis().max(1);
-        Self { patience: u32::try_from(ticks).unwrap_or(u32::MAX).max(1), ..Self::default() }
+        let patience = u32::try_from(ticks).unwrap_or(u32::MAX).max(1);
+        Self { patience, tick, ..Self::default() }
     }
 
     /// Counts polls of the event loop; it stands still while the guest holds it up.
@@ -85,9 +87,12 @@ pub(super) fn tick(
     let turn = calls.turns.load(Ordering::Relaxed);
     let ticks = if calls.stretch.0 == turn { calls.stretch.1.saturating_add(1) } else { 1 };
     calls.stretch = (turn, ticks);
+    let exchange = task.and_then(|task| calls.exchanges.get(&task));
+    if let Some(exchange) = exchange {
+        exchange.found_computing(calls.tick);
+    }
     if calls.is_stuck() {
         stuck.store(true, Ordering::Relaxed);
-        let exchange = task.and_then(|task| calls.exchanges.get(&task));
         if exchange.is_some_and(|exchange| exchange.is_late()) {
             return Err(DeadlinePassed.into());
         }

@@ -260,7 +260,7 @@ impl Desk {
     fn share(&self, time: Duration) {
         let count = u32::try_from(self.current.len()).unwrap_or(u32::MAX);
         if let Some(part) = time.checked_div(count) {
-            self.current.iter().for_each(|exchange| exchange.add_cpu(part));
+            self.current.iter().for_each(|exchange| exchange.share_cpu(part));
         }
     }
 

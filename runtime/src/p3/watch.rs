@@ -50,7 +50,13 @@ pub(super) async fn watch(
         () = exchange.late() => Ended::Late,
     };
     if ended == Ended::Late {
-        if exchange.is_over() {
+        if exchange.is_exhausted() {
+            home.spec.metrics.hit(Hit::Cpu);
+            let seconds = home.host.limits.request_cpu_ms / 1000;
+            log.platform(&format!(
+                "Replacing dyno: a request used more than {seconds} seconds of CPU time"
+            ));
+        } else if exchange.is_over() {
             home.spec.metrics.hit(Hit::AfterResponse);
             let seconds = home.host.limits.after_response_ms / 1000;
             log.platform(&format!(

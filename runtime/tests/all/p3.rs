@@ -266,6 +266,16 @@ async fn memory_beyond_the_limit_ends_the_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn cpu_time_beyond_the_limit_is_that_of_the_request_that_used_it() {
+    let host = served(|limits| limits.request_cpu_ms = 300).await;
+    let mut half = half(&host).await;
+    host.get("/busy").await.is_page("H13");
+    host.log.line("heroku[web.1]: Replacing dyno: a request used more than 0 seconds of CPU").await;
+    assert_eq!(host.get("/served").await.ok(), "1");
+    soon(half.read_exact(&mut [0; 1000])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn handles_without_end_end_the_instance() {
     let host = served(|_| {}).await;
     host.get("/handles").await.is_page("H13");

@@ -61,6 +61,11 @@ impl wasip3::exports::http::handler::Guest for P3 {
             }
             // A body without an end.
             "/half" => Ok(half()),
+            // Computes most of the time, and always gives way to others.
+            "/busy" => loop {
+                (0..5_000_000).for_each(|number| drop(std::hint::black_box(number)));
+                wait_for(MILLISECOND).await;
+            },
             // Waits the way of WASI 0.2, in which nothing else of the instance comes forward.
             "/sleep" => {
                 println!("sleeping");
