@@ -1,44 +1,36 @@
 //! The dynos of one process type as slots: which are free, which serve, who waits.
 //!
 //! A request takes a [`Lease`] on a slot and gives it back by dropping it, with or without an instance in
-//! it. One request at a time has a slot. The pool knows nothing of Wasm, so that its rules can be tested
-//! with any `T`.
+//! it. One request at a time has a slot; [`shared`] is the kind for instances that serve many at once. Neither
+//! knows anything of Wasm, so that its rules can be tested with any `T`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod queue;
+mod roster;
+#[cfg_attr(not(test), expect(dead_code, reason = "socket dynos and wasi:http 0.3 come next"))]
+pub(crate) mod shared;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 use wpaas_slug::feed::{DynoState, Scale};
+
+use self::{queue::Queue, roster::Roster};
+use crate::hcode::HCode;
 
 /// The slots of one process type.
 pub(crate) struct Pool<T> {
     state: Mutex<State<T>>,
-    queue_limit: usize,
 }
 
 struct State<T> {
-    scale: Scale,
-    /// Replaced by a newer release: what comes back is not kept.
-    retired: bool,
-    /// By dyno number.
-    slots: BTreeMap<u32, Slot>,
+    roster: Roster,
     /// The one used last is at the end and goes out first, so that those not needed grow old.
     idle: Vec<Idle<T>>,
-    waiters: VecDeque<oneshot::Sender<Lease<T>>>,
-    /// Numbers whose last instance crashed and that were not started again.
-    crashed: BTreeMap<u32, Timestamp>,
+    queue: Queue<Lease<T>>,
     /// Slots whose instance is to be replaced when it comes back.
     replace: BTreeSet<u32>,
-}
-
-struct Slot {
-    since: Timestamp,
-    up: bool,
 }
 
 struct Idle<T> {
@@ -62,6 +54,8 @@ pub(crate) enum Refused {
     Off,
     /// Too many requests wait already.
     QueueFull,
+    /// The instance that the request waited for did not start.
+    NotStarted(HCode),
 }
 
 /// The right to use one slot, until dropped.
@@ -76,22 +70,18 @@ impl<T> Pool<T> {
     pub(crate) fn new(scale: Scale, queue_limit: usize) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
-                scale,
-                retired: false,
-                slots: BTreeMap::new(),
+                roster: Roster::new(scale),
                 idle: Vec::new(),
-                waiters: VecDeque::new(),
-                crashed: BTreeMap::new(),
+                queue: Queue::new(queue_limit),
                 replace: BTreeSet::new(),
             }),
-            queue_limit,
         })
     }
 
     /// A slot with a warm instance, if there is one.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Lease<T>> {
         let mut state = self.state.lock();
-        if state.scale.max == 0 {
+        if state.roster.is_off() {
             return None;
         }
         let idle = state.idle.pop()?;
@@ -105,32 +95,24 @@ impl<T> Pool<T> {
     pub(crate) async fn acquire(self: &Arc<Self>, patience: Duration) -> Result<Lease<T>, Refused> {
         let mut waiting = {
             let mut state = self.state.lock();
-            if state.scale.max == 0 {
+            if state.roster.is_off() {
                 return Err(Refused::Off);
             }
             if let Some(idle) = state.idle.pop() {
                 return Ok(self.lease(idle.number, Some(idle.instance)));
             }
-            if (patience.is_zero() || state.slots.is_empty())
-                && let Some(number) = state.open_any()
+            if (patience.is_zero() || state.roster.len() == 0)
+                && let Some(number) = state.roster.open()
             {
                 return Ok(self.lease(number, None));
             }
-            if state.waiters.len() >= self.queue_limit {
-                state.waiters.retain(|waiter| !waiter.is_closed());
-            }
-            if state.waiters.len() >= self.queue_limit {
-                return Err(Refused::QueueFull);
-            }
-            let (sender, receiver) = oneshot::channel();
-            state.waiters.push_back(sender);
-            receiver
+            state.queue.join()?
         };
         if !patience.is_zero() {
             if let Ok(lease) = tokio::time::timeout(patience, &mut waiting).await {
                 return lease.map_err(|_| Refused::Off);
             }
-            let number = self.state.lock().open_any();
+            let number = self.state.lock().roster.open();
             if let Some(number) = number {
                 return Ok(self.lease(number, None));
             }
@@ -138,13 +120,9 @@ impl<T> Pool<T> {
         waiting.await.map_err(|_| Refused::Off)
     }
 
-    /// A new slot, if there are fewer than the scale's minimum. After a crash it takes a request to start
-    /// again, or an instance that cannot start would be started for ever.
+    /// A new slot, if there are fewer than the scale's minimum and none crashed.
     pub(crate) fn acquire_for_minimum(self: &Arc<Self>) -> Option<Lease<T>> {
-        let mut state = self.state.lock();
-        let rest = state.retired || !state.crashed.is_empty();
-        let minimum = if rest { 0 } else { state.scale.min.min(state.scale.max) };
-        let number = state.open(minimum)?;
+        let number = self.state.lock().roster.open_for_minimum()?;
         Some(self.lease(number, None))
     }
 
@@ -156,14 +134,12 @@ impl<T> Pool<T> {
     pub(crate) fn rescale(&self, scale: Scale) {
         let mut removed = Vec::new();
         let mut state = self.state.lock();
-        state.scale = scale;
-        state.crashed.retain(|number, _| *number <= scale.max);
-        while state.slots.len() > size(scale.max) && !state.idle.is_empty() {
+        state.roster.set_scale(scale);
+        while state.roster.is_over_maximum() && !state.idle.is_empty() {
             removed.push(state.remove_idle(0));
         }
-        if scale.max == 0 {
-            // Their receivers see the sender gone.
-            state.waiters.clear();
+        if state.roster.is_off() {
+            state.queue.clear();
         }
         drop(state);
         drop(removed);
@@ -173,7 +149,7 @@ impl<T> Pool<T> {
     /// pool just before it was replaced, are still served.
     pub(crate) fn retire(&self) {
         let mut state = self.state.lock();
-        state.retired = true;
+        state.roster.retire();
         let removed = state.remove_all_idle();
         drop(state);
         drop(removed);
@@ -190,9 +166,9 @@ impl<T> Pool<T> {
                 found.map(|at| state.remove_idle(at)).into_iter().collect()
             }
         };
-        let busy: Vec<u32> = state.slots.keys().copied().filter(|at| wanted(*at)).collect();
+        let busy: Vec<u32> = state.roster.numbers().filter(|at| wanted(*at)).collect();
         state.replace.extend(busy);
-        state.crashed.retain(|at, _| !wanted(*at));
+        state.roster.forget_crashes(number);
         drop(state);
         drop(removed);
     }
@@ -202,7 +178,7 @@ impl<T> Pool<T> {
         let mut removed = Vec::new();
         let mut state = self.state.lock();
         let old = |idle: &Idle<T>| idle.since.elapsed() >= age;
-        while state.slots.len() > size(state.scale.min) && state.idle.first().is_some_and(old) {
+        while state.roster.is_over_minimum() && state.idle.first().is_some_and(old) {
             removed.push(state.remove_idle(0));
         }
         drop(state);
@@ -224,30 +200,21 @@ impl<T> Pool<T> {
 
     /// Whether there is no slot in use and [`Pool::acquire_for_minimum`] has none to give.
     pub(crate) fn is_quiet(&self) -> bool {
-        let state = self.state.lock();
-        state.slots.is_empty()
-            && (state.retired
-                || !state.crashed.is_empty()
-                || state.scale.min.min(state.scale.max) == 0)
+        self.state.lock().roster.is_quiet()
     }
 
     /// The dynos as `ps` shows them, by number. None at all is one that is idle.
     pub(crate) fn dynos(&self) -> Vec<(u32, DynoState, Timestamp)> {
-        let state = self.state.lock();
-        let state_of = |slot: &Slot| if slot.up { DynoState::Up } else { DynoState::Starting };
-        let mut dynos: BTreeMap<u32, (DynoState, Timestamp)> =
-            state.crashed.iter().map(|(at, since)| (*at, (DynoState::Crashed, *since))).collect();
-        dynos.extend(state.slots.iter().map(|(at, slot)| (*at, (state_of(slot), slot.since))));
-        dynos.into_iter().map(|(number, (state, since))| (number, state, since)).collect()
+        self.state.lock().roster.dynos()
     }
 
     /// How many slots work or start, how many wait for a request, and how many requests wait for a slot.
     pub(crate) fn usage(&self) -> Usage {
         let state = self.state.lock();
         Usage {
-            busy: state.slots.len().saturating_sub(state.idle.len()),
+            busy: state.roster.len().saturating_sub(state.idle.len()),
             idle: state.idle.len(),
-            queued: state.waiters.iter().filter(|waiter| !waiter.is_closed()).count(),
+            queued: state.queue.len(),
         }
     }
 
@@ -259,12 +226,12 @@ impl<T> Pool<T> {
         if state.replace.remove(&number) {
             discarded = instance.take();
         }
-        if state.slots.len() > size(state.scale.max) {
-            state.slots.remove(&number);
+        if state.roster.is_over_maximum() {
+            state.roster.close(number);
         } else {
-            while let Some(waiter) = state.waiters.pop_front() {
+            while let Some(waiter) = state.queue.pop() {
                 if instance.is_none() {
-                    state.reopen(number);
+                    state.roster.reopen(number);
                 }
                 match waiter.send(self.lease(number, instance.take())) {
                     Ok(()) => {
@@ -279,12 +246,12 @@ impl<T> Pool<T> {
                 }
             }
             match instance.take() {
-                Some(instance) if !state.retired => {
+                Some(instance) if !state.roster.is_retired() => {
                     state.idle.push(Idle { number, instance, since: Instant::now() });
                 }
                 unused => {
                     discarded = discarded.or(unused);
-                    state.slots.remove(&number);
+                    state.roster.close(number);
                 }
             }
         }
@@ -294,35 +261,15 @@ impl<T> Pool<T> {
 }
 
 impl<T> State<T> {
-    /// Takes the lowest free number, if the scale allows one more.
-    fn open_any(&mut self) -> Option<u32> {
-        self.open(self.scale.max)
-    }
-
-    /// Takes the lowest free number, if fewer than `max` are taken.
-    fn open(&mut self, max: u32) -> Option<u32> {
-        if self.slots.len() >= size(max) {
-            return None;
-        }
-        let number = (1..=max).find(|number| !self.slots.contains_key(number))?;
-        self.reopen(number);
-        Some(number)
-    }
-
-    fn reopen(&mut self, number: u32) {
-        self.crashed.remove(&number);
-        self.slots.insert(number, Slot { since: Timestamp::now(), up: false });
-    }
-
     fn remove_idle(&mut self, at: usize) -> T {
         let idle = self.idle.remove(at);
-        self.slots.remove(&idle.number);
+        self.roster.close(idle.number);
         idle.instance
     }
 
     fn remove_all_idle(&mut self) -> Vec<T> {
         for idle in &self.idle {
-            self.slots.remove(&idle.number);
+            self.roster.close(idle.number);
         }
         self.idle.drain(..).map(|idle| idle.instance).collect()
     }
@@ -347,18 +294,13 @@ impl<T> Lease<T> {
     /// The instance is running.
     pub(crate) fn mark_up(&self) {
         let Some(pool) = &self.pool else { return };
-        if let Some(slot) = pool.state.lock().slots.get_mut(&self.number) {
-            slot.up = true;
-        }
+        pool.state.lock().roster.mark_up(self.number);
     }
 
     /// The instance ended by a trap or a limit. The slot is then given back without one.
     pub(crate) fn mark_crashed(&self) {
         let Some(pool) = &self.pool else { return };
-        let mut state = pool.state.lock();
-        if !state.retired {
-            state.crashed.insert(self.number, Timestamp::now());
-        }
+        pool.state.lock().roster.mark_crashed(self.number);
     }
 }
 

@@ -118,6 +118,7 @@ impl Router {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(Refused::Off)) => Err(HCode::H14),
             Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
+            Ok(Err(Refused::NotStarted(code))) => Err(code),
             Err(_) => Err(HCode::H12),
         }
     }
