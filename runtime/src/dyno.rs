@@ -23,20 +23,19 @@ use crate::{
     checkout::Checkout,
     code::Code,
     exchange::Exchange,
-    formation::Formation,
     fs::{Disk, FilesView},
     lane::SlowLane,
     lines::{DynoLog, Lines},
     memory::Memory,
     metrics::{AppMetrics, Hit, Metrics},
-    net::{Egress, Net, Network, Outgoing},
+    net::{Egress, Net, Network, Outgoing, VNet},
     stdio::Input,
     tmp::TmpRoot,
     trace::SpanSink,
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
-const PORT: &str = "8080";
+pub(crate) const PORT: u16 = 8080;
 
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
@@ -113,7 +112,7 @@ pub(crate) struct Host {
     /// One permit per instance.
     places: Arc<Semaphore>,
     /// Formations with instances.
-    pub(crate) active: Active<Formation>,
+    pub(crate) active: Active,
     pub(crate) slow_lane: SlowLane,
 }
 
@@ -210,6 +209,11 @@ impl DynoState {
     /// The dyno's network, with the table that its sockets are in.
     pub(crate) fn net(&mut self) -> (&Net, &mut ResourceTable) {
         (&self.outgoing.net, &mut self.table)
+    }
+
+    /// The dyno's virtual network.
+    pub(crate) fn vnet(&self) -> Arc<VNet> {
+        Arc::clone(self.outgoing.net.vnet())
     }
 
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
@@ -320,7 +324,7 @@ fn wasi(spec: &DynoSpec, dyno: &str, io: Io, (stdout, stderr): (&Lines, &Lines))
     wasi.args(&spec.args)
         .envs(&spec.env)
         .envs(&io.env)
-        .env("PORT", PORT)
+        .env("PORT", PORT.to_string())
         .env("DYNO", dyno)
         .initial_cwd("/app")
         .stdout(io.stdout.unwrap_or_else(|| Box::new(stdout.clone())))

@@ -182,17 +182,6 @@ impl Formation {
             });
         }
     }
-
-    /// Ends dynos that had nothing to do for long, and replaces those of the minimum that ended.
-    pub(crate) fn tend(self: &Arc<Self>) {
-        self.pool.reap(Limits::ms(self.host.limits.instance_idle_ms));
-        self.keep_minimum();
-    }
-
-    /// How many dynos work and wait, and how many requests wait.
-    pub(crate) fn usage(&self) -> Usage {
-        self.pool.usage()
-    }
 }
 
 impl Dynos for Formation {
@@ -245,5 +234,14 @@ impl Tended for Formation {
 
     fn evict(&self) -> bool {
         self.pool.evict()
+    }
+
+    fn tend(self: Arc<Self>) {
+        self.pool.reap(Limits::ms(self.host.limits.instance_idle_ms));
+        self.keep_minimum();
+    }
+
+    fn usage(&self) -> Usage {
+        self.pool.usage()
     }
 }

@@ -56,6 +56,7 @@ mod request_log;
 mod reuse;
 mod router;
 mod server;
+mod socket;
 mod stdio;
 mod table;
 mod tls;

@@ -35,9 +35,11 @@ use wpaas_slug::{Limits, feed::EgressRule};
 pub(crate) use egress::Egress;
 pub(crate) use hooks::Outgoing;
 pub use resolve::Resolve;
+pub(crate) use conn::HostEnd;
 pub(crate) use sockets::add_to_linker;
+pub(crate) use vnet::{Unreachable, VNet};
 
-use self::{dial::Dialer, resolve::SystemResolver, tls::Tls, vnet::VNet};
+use self::{dial::Dialer, resolve::SystemResolver, tls::Tls};
 use crate::{Error, lines::DynoLog};
 
 /// What the operator says of the network.

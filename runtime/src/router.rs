@@ -1,7 +1,7 @@
 //! The router: finds the app, waits for a dyno, and gives the client the app's response or a page that says
 //! why there is none.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -11,18 +11,17 @@ use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
 use crate::{
-    app::{App, Release, Resources},
+    app::{App, Release, Resources, Serving},
     attend::Attend,
     body::{IncomingBody, ResponseBody, RouterBody},
-    dyno::Instance,
     exchange::Exchange,
-    formation::{DynoName, Formation},
+    formation::DynoName,
     forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
     metrics::Metrics,
     node::Gate,
-    pool::{Lease, Refused},
+    pool::Refused,
     request_log::RequestLog,
     table::Table,
     trace::Trace,
@@ -93,13 +92,29 @@ impl Router {
         }
         let release = app.release.as_ref().ok_or(HCode::H81)?;
         let cold = self.ready(app, release).await?;
-        let formation = release.web().ok_or(HCode::H14)?;
-        let lease = match formation.try_acquire() {
-            Some(lease) => lease,
-            None => self.wait_for_dyno(formation).await?,
-        };
         let bodiless = request.method() == Method::HEAD;
-        let dispatched = formation.dispatch(lease, request, cold);
+        let limits = &self.resources.host.limits;
+        let patience = Limits::ms(limits.first_byte_ms);
+        let dispatched = match release.web().ok_or(HCode::H14)? {
+            Serving::Called(formation) => {
+                let lease = match formation.try_acquire() {
+                    Some(lease) => lease,
+                    None => in_time(patience, formation.acquire()).await?,
+                };
+                formation.dispatch(lease, request, cold)
+            }
+            Serving::Listening(sockets) => {
+                let lease = match sockets.try_acquire() {
+                    Some(lease) => lease,
+                    None => {
+                        // It may have to boot, and says itself when that took too long.
+                        let patience = patience.max(Limits::ms(limits.boot_ms) * 2);
+                        in_time(patience, sockets.acquire()).await?
+                    }
+                };
+                sockets.dispatch(lease, request, cold)
+            }
+        };
         let exchange = dispatched.exchange;
         pending.dispatched(dispatched.dyno, &exchange);
         let slow = self.resources.host.slow_lane.handle();
@@ -110,17 +125,6 @@ impl Router {
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
         log.answered();
         Ok(deliver(response, exchange, log, bodiless))
-    }
-
-    async fn wait_for_dyno(&self, formation: &Formation) -> Result<Lease<Instance>, HCode> {
-        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
-        match tokio::time::timeout(patience, formation.acquire()).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(Refused::Off)) => Err(HCode::H14),
-            Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
-            Ok(Err(Refused::NotStarted(code))) => Err(code),
-            Err(_) => Err(HCode::H12),
-        }
     }
 
     /// Waits until the release is prepared. `true` when this request had to wait for it.
@@ -141,6 +145,20 @@ impl Router {
         DynoLog::new(Arc::clone(&host.sink), app.spec.id, "web.1", line_bytes)
             .platform(&format!("Cannot start: {error}"));
         Err(if error.permanent() { HCode::H10 } else { HCode::H99 })
+    }
+}
+
+/// Waits for a place at a dyno.
+async fn in_time<L>(
+    patience: Duration,
+    acquired: impl Future<Output = Result<L, Refused>>,
+) -> Result<L, HCode> {
+    match tokio::time::timeout(patience, acquired).await {
+        Ok(Ok(lease)) => Ok(lease),
+        Ok(Err(Refused::Off)) => Err(HCode::H14),
+        Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
+        Ok(Err(Refused::NotStarted(code))) => Err(code),
+        Err(_) => Err(HCode::H12),
     }
 }
 

@@ -331,6 +331,6 @@ async fn metered<F: Future>(exchange: &Exchange, future: F) -> F::Output {
 }
 
 /// Time that this thread has spent on a CPU.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

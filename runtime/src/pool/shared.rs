@@ -200,6 +200,11 @@ impl<T: Clone> Shared<T> {
         left.into_iter().filter(|left| left.busy).map(|left| left.handle).collect()
     }
 
+    /// The dyno `number` has crashed and may be started again.
+    pub(crate) fn forgive(&self, number: u32) {
+        self.state.lock().roster.forget_crashes(Some(number));
+    }
+
     /// Ends instances that had no request for `age`, down to the scale's minimum.
     pub(crate) fn reap(&self, age: Duration) {
         let mut removed = Vec::new();
