@@ -200,9 +200,15 @@ impl<T: Clone> Shared<T> {
         left.into_iter().filter(|left| left.busy).map(|left| left.handle).collect()
     }
 
-    /// The dyno `number` has crashed and may be started again.
-    pub(crate) fn forgive(&self, number: u32) {
-        self.state.lock().roster.forget_crashes(Some(number));
+    /// The dyno `number` has crashed and rested. If there has to be a minimum, it is started again; else it takes
+    /// a request.
+    pub(crate) fn rested(self: &Arc<Self>, number: u32) {
+        let mut state = self.state.lock();
+        if state.roster.has_minimum() {
+            state.roster.forget_crashes(Some(number));
+        }
+        drop(state);
+        self.keep_minimum();
     }
 
     /// Ends instances that had no request for `age`, down to the scale's minimum.

@@ -156,8 +156,7 @@ impl Sockets {
         self.lanes.quick.spawn(async move {
             tokio::time::sleep(rest).await;
             if let Some(sockets) = sockets.upgrade() {
-                sockets.pool.forgive(number);
-                sockets.pool.keep_minimum();
+                sockets.pool.rested(number);
             }
         });
     }

@@ -30,7 +30,7 @@ async fn one_that_never_listens_is_r10() {
 async fn one_that_ends_before_it_listens_is_h10_and_rests() {
     let (host, app) = socket(&["crash"], |limits| limits.crash_rest_ms = 3_600_000).await;
     host.get("/").await.is_page("H10");
-    host.log.line("heroku[web.1]: Process exited with status 3").await;
+    host.log.line("heroku[web.1]: Process exited with status 1").await;
     // Once at once, and then not before the rest is over.
     host.get("/").await.is_page("H10");
     let starts = || host.log.lines().iter().filter(|line| line.contains("Starting process")).count();
@@ -127,6 +127,7 @@ async fn one_that_computes_is_killed_all_the_same() {
         host.log.line("heroku[web.1]: State changed from up to down").await;
     };
     let replaced = async {
+        host.log.line("app[web.1]: spinning").await;
         configure(&mut app, &[("A", "1")]);
         host.apply(&app).await;
         ended.await;

@@ -158,7 +158,6 @@ async fn connection(
         http2::Builder::new(LocalExecutor).serve_connection(io, service).await?;
     } else {
         http1::Builder::new()
-            .half_close(true)
             .serve_connection(io, service)
             .with_upgrades()
             .await?;

@@ -168,9 +168,12 @@ pub async fn route(mut request: Request<Incoming>, shared: Rc<Shared>) -> Reply 
             }
             text(200, "passed")
         }
-        "/spin" => loop {
-            std::hint::black_box(0);
-        },
+        "/spin" => {
+            println!("spinning");
+            loop {
+                std::hint::black_box(0);
+            }
+        }
         "/compute" => {
             let until = std::time::Instant::now()
                 + std::time::Duration::from_millis(number(&request, "ms", 20));
