@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
 use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
@@ -23,6 +24,7 @@ use crate::{
     node::Gate,
     pool::Refused,
     request_log::RequestLog,
+    socket::Tunnel,
     table::Table,
     trace::Trace,
 };
@@ -39,16 +41,19 @@ impl Router {
         &self.resources.host.metrics
     }
 
-    /// Answers one request. Dropping the future is the client going away.
+    /// Answers one request. Dropping the future is the client going away. What is left in `tunnel` is to be run when
+    /// the response, a 101, has been sent.
     pub(crate) async fn handle<B>(
         &self,
         request: Request<B>,
         client: Client,
+        tunnel: &mut Option<Tunnel>,
     ) -> Response<RouterBody>
     where
         B: Body<Data = Bytes, Error: Into<WasiError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
         let host = match forward::check(&parts) {
             Ok(host) => host,
             Err(refused) => {
@@ -73,7 +78,10 @@ impl Router {
         let request = Request::from_parts(parts, IncomingBody::new(body));
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
-            Ok(response) => response,
+            Ok(Answer::Response(response)) => response,
+            Ok(Answer::Switching(response, exchange)) => {
+                switch(response, &exchange, upgrade, &mut pending, tunnel)
+            }
             Err(code) => {
                 pending.finish(code);
                 page(code.page())
@@ -86,7 +94,7 @@ impl Router {
         app: &App,
         request: Request<IncomingBody>,
         pending: &mut Pending,
-    ) -> Result<Response<RouterBody>, HCode> {
+    ) -> Result<Answer, HCode> {
         if app.spec.maintenance {
             return Err(HCode::H80);
         }
@@ -119,12 +127,15 @@ impl Router {
         pending.dispatched(dispatched.dyno, &exchange);
         let slow = self.resources.host.slow_lane.handle();
         let response = Attend::new(dispatched.guest, Arc::clone(&exchange), slow).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Answer::Switching(response, exchange));
+        }
         if response.status().is_informational() {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
         log.answered();
-        Ok(deliver(response, exchange, log, bodiless))
+        Ok(Answer::Response(deliver(response, exchange, log, bodiless)))
     }
 
     /// Waits until the release is prepared. `true` when this request had to wait for it.
@@ -189,6 +200,31 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.finish(HCode::H27);
     }
+}
+
+/// What a dyno has said.
+enum Answer {
+    Response(Response<RouterBody>),
+    /// It changes the connection's protocol.
+    Switching(Response<HyperOutgoingBody>, Arc<Exchange>),
+}
+
+/// Makes the response after which the connection is not HTTP any more; or a page, when nobody had asked for that.
+fn switch(
+    mut response: Response<HyperOutgoingBody>,
+    exchange: &Arc<Exchange>,
+    client: Option<OnUpgrade>,
+    pending: &mut Pending,
+    tunnel: &mut Option<Tunnel>,
+) -> Response<RouterBody> {
+    *tunnel = Tunnel::new(&mut response, client, exchange, &mut pending.log);
+    if tunnel.is_none() {
+        pending.finish(HCode::H17);
+        return page(HCode::H17.page());
+    }
+    let (mut parts, _) = response.into_parts();
+    forward::switching(&mut parts.headers);
+    Response::from_parts(parts, RouterBody::None)
 }
 
 fn deliver(

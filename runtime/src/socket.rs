@@ -14,8 +14,12 @@ mod drive;
 mod dyno;
 mod expect;
 mod formation;
+mod frames;
+mod grpc;
 mod links;
 mod serve;
+mod tunnel;
 
 pub(crate) use accounts::Share;
 pub(crate) use formation::Sockets;
+pub(crate) use tunnel::Tunnel;

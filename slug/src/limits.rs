@@ -142,6 +142,8 @@ limits! {
     dyno_kept_connections = 32;
     /// Time for such a dyno to take a connection when its backlog is full (Heroku: 5 s), then H19.
     dyno_connect_ms = 5_000;
+    /// An upgraded connection of a dyno that has to go is ended when nothing has moved on it for this long.
+    upgrade_quiet_ms = 1_000;
     /// How long a request that expects `100 Continue` waits for the dyno to say so; then its body is sent.
     expect_continue_ms = 1_000;
     /// Requests that wait for a dyno of one process type, then H11.

@@ -24,12 +24,17 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn new(body: Incoming, link: Link, dyno: Arc<Dyno>) -> Self {
-        let mut this = Self { body, link: Some(link), dyno: Some(dyno) };
+    pub(super) fn new(body: Incoming, link: Link, dyno: &Arc<Dyno>) -> Self {
+        let mut this = Self { body, link: Some(link), dyno: Some(Arc::clone(dyno)) };
         if this.body.is_end_stream() {
             this.complete();
         }
         this
+    }
+
+    /// Of a connection that is polled elsewhere.
+    pub(super) fn apart(body: Incoming) -> Self {
+        Self { body, link: None, dyno: None }
     }
 
     fn complete(&mut self) {

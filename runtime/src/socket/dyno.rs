@@ -13,6 +13,7 @@ use super::{
     accounts::Accounts,
     drive::Drive,
     formation::{Sockets, Starting},
+    grpc::Http2,
     links::Links,
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
 pub(crate) struct Dyno {
     pub(super) vnet: Arc<VNet>,
     pub(super) links: Links,
+    pub(super) http2: Http2,
     pub(super) accounts: Arc<Accounts>,
     pub(super) memory: Arc<AtomicUsize>,
     pub(super) log: DynoLog,
@@ -125,6 +127,7 @@ async fn run(sockets: Arc<Sockets>, starting: Starting, accounts: Arc<Accounts>)
                 let dyno = Arc::new(Dyno {
                     vnet,
                     links: Links::new(Limits::size(host.limits.dyno_kept_connections)),
+                    http2: Http2::default(),
                     accounts: Arc::clone(&accounts),
                     memory,
                     log: log.clone(),

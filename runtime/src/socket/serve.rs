@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wpaas_slug::Limits;
@@ -14,15 +14,18 @@ use super::{
     dyno::Dyno,
     expect::Upload,
     formation::{Lease, Sockets},
+    grpc,
     links::Link,
+    tunnel::Switched,
 };
 use crate::{
     body::RequestBody,
     dyno::PORT,
     exchange::Exchange,
+    forward::Upgrade,
     hcode::HCode,
     metrics::Hit,
-    net::Unreachable,
+    net::{HostEnd, Unreachable},
 };
 
 /// Serves one request at the dyno of `lease`, and gives the place back when the client has its response or is gone.
@@ -72,6 +75,9 @@ async fn answer(
     limits: &Limits,
     exchange: &Arc<Exchange>,
 ) -> Result<Response<HyperOutgoingBody>, HCode> {
+    if grpc::is_call(request.headers()) {
+        return grpc::answer(dyno, request, limits, exchange).await;
+    }
     let mut request = for_dyno(request);
     let mut kept = dyno.links.take();
     loop {
@@ -84,7 +90,7 @@ async fn answer(
         let upload = Upload::of(request, Limits::ms(limits.expect_continue_ms));
         let sending = link.sender.try_send_request(upload);
         match link.with(sending).await {
-            Ok(response) => return finish(response, link, dyno),
+            Ok(response) => return finish(response, link, dyno, limits).await,
             Err(mut error) => {
                 // What was not begun comes back, whatever it is.
                 let unsent = error.take_message().filter(|_| was_kept).map(Upload::back);
@@ -97,11 +103,16 @@ async fn answer(
     }
 }
 
-/// A connection of its own, within the time that a dyno has to take it.
+/// A connection of its own.
 async fn dial(dyno: &Dyno, limits: &Limits) -> Result<Link, HCode> {
+    Link::new(connect(dyno, limits).await?, limits).await.map_err(|_| HCode::H13)
+}
+
+/// Opens a connection, within the time that a dyno has to take it.
+pub(super) async fn connect(dyno: &Dyno, limits: &Limits) -> Result<HostEnd, HCode> {
     let time = Limits::ms(limits.dyno_connect_ms);
     match tokio::time::timeout(time, dyno.vnet.connect(PORT)).await {
-        Ok(Ok(stream)) => Link::new(stream, limits).await.map_err(|_| HCode::H13),
+        Ok(Ok(stream)) => Ok(stream),
         Ok(Err(Unreachable::Dead)) => Err(HCode::H13),
         Ok(Err(Unreachable::NotListening | Unreachable::Full)) => Err(HCode::H21),
         Err(_) => Err(HCode::H19),
@@ -113,6 +124,11 @@ fn for_dyno(mut request: Request<RequestBody>) -> Request<RequestBody> {
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     *request.version_mut() = Version::HTTP_11;
+    if let Some(Upgrade(protocol)) = request.extensions_mut().remove() {
+        let headers = request.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocol);
+    }
     request
 }
 
@@ -130,20 +146,28 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<()>> {
     Some(head)
 }
 
-fn finish(
-    response: Response<Incoming>,
-    link: Link,
+async fn finish(
+    mut response: Response<Incoming>,
+    mut link: Link,
     dyno: &Arc<Dyno>,
+    limits: &Limits,
 ) -> Result<Response<HyperOutgoingBody>, HCode> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let upgraded = link.with(hyper::upgrade::on(&mut response)).await;
+        let stream = upgraded.map_err(|_| HCode::H17)?;
+        let quiet = Limits::ms(limits.upgrade_quiet_ms);
+        response.extensions_mut().insert(Switched::new(stream, dyno, quiet));
+        return Ok(response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync()));
+    }
     let (mut parts, body) = response.into_parts();
     // A dyno may still speak HTTP/1.0.
     parts.version = Version::HTTP_11;
-    let download = Download::new(body, link, Arc::clone(dyno));
+    let download = Download::new(body, link, dyno);
     Ok(Response::from_parts(parts, download.boxed_unsync()))
 }
 
 /// Why there is no response, for the log and the client.
-fn failed(error: &hyper::Error, dyno: &Dyno, exchange: &Exchange) -> HCode {
+pub(super) fn failed(error: &hyper::Error, dyno: &Dyno, exchange: &Exchange) -> HCode {
     if error.is_parse() {
         dyno.log.platform(&format!("The response is not HTTP: {error}"));
         return HCode::H17;

@@ -1,7 +1,9 @@
 //! Dynos that listen on `$PORT`.
 
+mod grpc;
 mod http;
 mod life;
+mod upgrade;
 
 use wpaas_slug::{
     Limits, World,
