@@ -35,7 +35,7 @@ use wpaas_slug::{Limits, feed::EgressRule};
 pub(crate) use egress::Egress;
 pub(crate) use hooks::Outgoing;
 pub use resolve::Resolve;
-pub(crate) use conn::HostEnd;
+pub(crate) use conn::{GuestHolds, HostEnd};
 pub(crate) use sockets::add_to_linker;
 pub(crate) use vnet::{Unreachable, VNet};
 

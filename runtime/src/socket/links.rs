@@ -16,25 +16,27 @@ use parking_lot::Mutex;
 use wpaas_slug::Limits;
 
 use super::expect::Upload;
-use crate::net::HostEnd;
+use crate::net::{GuestHolds, HostEnd};
 
 type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// A connection for one request at a time. Dropping it resets it, if it is in the middle of something.
 pub(super) struct Link {
     pub(super) sender: http1::SendRequest<Upload>,
+    pub(super) guest: GuestHolds,
     /// `None` when it has ended.
     connection: Option<Connection>,
 }
 
 impl Link {
     pub(super) async fn new(stream: HostEnd, limits: &Limits) -> hyper::Result<Self> {
+        let guest = stream.guest_holds();
         let mut builder = http1::Builder::new();
         builder
             .max_buf_size(Limits::size(limits.response_header_bytes).max(MIN_HEADER_BYTES))
             .max_headers(Limits::size(limits.response_headers));
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, connection: Some(Box::pin(connection.with_upgrades())) })
+        Ok(Self { sender, guest, connection: Some(Box::pin(connection.with_upgrades())) })
     }
 
     /// Moves bytes both ways as far as that goes. What becomes of the request says its future.

@@ -156,7 +156,7 @@ async fn finish(
         let upgraded = link.with(hyper::upgrade::on(&mut response)).await;
         let stream = upgraded.map_err(|_| HCode::H17)?;
         let quiet = Limits::ms(limits.upgrade_quiet_ms);
-        response.extensions_mut().insert(Switched::new(stream, dyno, quiet));
+        response.extensions_mut().insert(Switched::new(stream, link.guest, dyno, quiet));
         return Ok(response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync()));
     }
     let (mut parts, body) = response.into_parts();

@@ -28,7 +28,7 @@ use super::{
     dyno::Dyno,
     frames::{Frames, GOING_AWAY, GOING_AWAY_MASKED},
 };
-use crate::{exchange::Exchange, hcode::HCode, request_log::RequestLog};
+use crate::{exchange::Exchange, hcode::HCode, net::GuestHolds, request_log::RequestLog};
 
 /// How long a client that was told goodbye may take to close.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -40,13 +40,19 @@ pub(crate) struct Switched(Arc<Mutex<Option<Half>>>);
 struct Half {
     /// Taken when the bytes begin to move.
     stream: Option<Upgraded>,
+    guest: GuestHolds,
     dyno: Arc<Dyno>,
     quiet: Duration,
 }
 
 impl Switched {
-    pub(super) fn new(stream: Upgraded, dyno: &Arc<Dyno>, quiet: Duration) -> Self {
-        let half = Half { stream: Some(stream), dyno: Arc::clone(dyno), quiet };
+    pub(super) fn new(
+        stream: Upgraded,
+        guest: GuestHolds,
+        dyno: &Arc<Dyno>,
+        quiet: Duration,
+    ) -> Self {
+        let half = Half { stream: Some(stream), guest, dyno: Arc::clone(dyno), quiet };
         Self(Arc::new(Mutex::new(Some(half))))
     }
 }
@@ -87,9 +93,14 @@ impl Tunnel {
         let mut client = Watched::new(client, &self.exchange, &moves);
         let Some(stream) = self.half.stream.take() else { return };
         let mut dyno = Watched::new(stream, &self.exchange, &moves);
-        let asked = self.half.dyno.asked.clone();
+        let (asked, told) = (self.half.dyno.asked.clone(), client.shut.clone());
         let code = {
             let copied = tokio::io::copy_bidirectional(&mut client, &mut dyno);
+            // A client that was told the end, and does not end it, is not waited for.
+            let left = async {
+                told.cancelled().await;
+                self.half.guest.left().await;
+            };
             let leave = async {
                 tokio::select! {
                     () = asked.cancelled() => {}
@@ -105,6 +116,7 @@ impl Tunnel {
                 biased;
                 code = cut => Some(code),
                 _ = copied => None,
+                () = left => None,
                 () = leave => Some(None),
             }
         };
@@ -175,6 +187,8 @@ struct Watched {
     outgoing: Frames,
     written: u64,
     failed: bool,
+    /// This side was told that nothing more comes.
+    shut: CancellationToken,
 }
 
 impl Watched {
@@ -186,6 +200,7 @@ impl Watched {
             outgoing: Frames::default(),
             written: 0,
             failed: false,
+            shut: CancellationToken::new(),
         }
     }
 
@@ -231,6 +246,8 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        self.shut.cancel();
+        Poll::Ready(shut)
     }
 }

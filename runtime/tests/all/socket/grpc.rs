@@ -104,5 +104,7 @@ async fn a_call_that_its_client_gives_up_ends_at_the_dyno() {
     let mut answers = soon(call).await.unwrap().into_inner();
     assert_eq!(soon(answers.message()).await.unwrap().unwrap(), "first");
     drop(answers);
-    assert!(host.log.line("path=\"/echo.Echo/Left\"").await.contains("code=H27"));
+    let line = host.log.line("path=\"/echo.Echo/Left\"").await;
+    assert!(line.contains("code=H27"), "{line}");
+    drop(send);
 }

@@ -88,7 +88,7 @@ async fn frames_arrive_as_they_were_sent_however_they_are_cut() {
             assert_eq!(message.to_text().unwrap(), number.to_string());
         }
     };
-    soon(async { tokio::join!(send, receive) }).await;
+    let (_sink, ()) = soon(async { tokio::join!(send, receive) }).await;
 
     // By hand: two fragments with a ping between them, byte by byte.
     let mut raw = Raw::connect(host.address).await;
