@@ -325,3 +325,6 @@ fn wake(waker: Option<Waker>) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod properties;

@@ -3,6 +3,7 @@
 mod grpc;
 mod http;
 mod life;
+mod many;
 mod upgrade;
 
 use wpaas_slug::{

@@ -10,7 +10,10 @@ use tonic::{
 };
 
 use super::socket;
-use crate::support::{Host, soon};
+use crate::{
+    frames::{DATA, END_HEADERS, Frames, HEADERS, RST_STREAM, fields, request},
+    support::{Host, soon},
+};
 
 /// Messages are bytes.
 #[derive(Clone, Default)]
@@ -97,14 +100,16 @@ async fn calls_stream_both_ways_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_its_client_gives_up_ends_at_the_dyno() {
     let (host, _) = socket(&[], |_| {}).await;
-    let mut client = client(&host).await;
-    let (send, sent) = futures::channel::mpsc::unbounded::<Bytes>();
-    send.unbounded_send(Bytes::from("first")).unwrap();
-    let call = client.streaming(Request::new(sent), "/echo.Echo/Left".parse().unwrap(), Plain);
-    let mut answers = soon(call).await.unwrap().into_inner();
-    assert_eq!(soon(answers.message()).await.unwrap().unwrap(), "first");
-    drop(answers);
+    let mut frames = Frames::connect(host.address).await;
+    let mut head = request("POST", "/echo.Echo/Left");
+    head.push(("content-type", "application/grpc"));
+    frames.send(HEADERS, END_HEADERS, 1, &fields(&head)).await;
+    frames.send(DATA, 0, 1, b"\0\0\0\0\x05first").await;
+    let echo = frames.until(|frame| frame.kind == DATA && !frame.payload.is_empty()).await;
+    assert_eq!(echo.unwrap().payload, b"\0\0\0\0\x05first");
+    const CANCEL: &[u8] = &[0, 0, 0, 8];
+    frames.send(RST_STREAM, 0, 1, CANCEL).await;
     let line = host.log.line("path=\"/echo.Echo/Left\"").await;
     assert!(line.contains("code=H27"), "{line}");
-    drop(send);
+    assert_eq!(host.get("/").await.ok(), "hello from web.1");
 }

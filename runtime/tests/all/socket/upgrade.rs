@@ -13,7 +13,7 @@ use tokio_tungstenite::{
         protocol::{WebSocketConfig, frame::coding::CloseCode},
     },
 };
-use wpaas_slug::feed::Scale;
+use wpaas_slug::feed::{Change, NodeLink, Scale};
 
 use super::{socket, socket_app};
 use crate::{
@@ -236,6 +236,7 @@ async fn releases_under_load_lose_no_request_and_tell_every_websocket() {
     let mut app = socket_app(&host, &[]).await;
     app.formation.insert("web".into(), Scale { min: 0, max: 3 });
     host.apply(&app).await;
+    let id = app.id;
     let (done, ended) = tokio::sync::watch::channel(false);
     let requests = async {
         let mut count = 0;
@@ -252,8 +253,9 @@ async fn releases_under_load_lose_no_request_and_tell_every_websocket() {
             soon(socket.send(Message::text("hello"))).await.unwrap();
             // Its echo, then the goodbye; or the goodbye at once.
             while let Some(message) = soon(socket.next()).await {
-                if matches!(message.unwrap(), Message::Close(Some(frame)) if frame.code == CloseCode::Away)
-                {
+                let lines = || host.log.lines();
+                let message = message.unwrap_or_else(|error| panic!("{error} in {:#?}", lines()));
+                if matches!(message, Message::Close(Some(frame)) if frame.code == CloseCode::Away) {
                     told += 1;
                     break;
                 }
@@ -269,9 +271,13 @@ async fn releases_under_load_lose_no_request_and_tell_every_websocket() {
             host.log.line_from(from, "path=\"/ws\"").await;
         }
         done.send(true).unwrap();
-        configure(&mut app, &[("RELEASE", "last")]);
-        host.apply(&app).await;
     };
-    let (requests, told, ()) = tokio::join!(requests, sockets, releases);
+    let work = async {
+        let (requests, ()) = tokio::join!(requests, releases);
+        // The last one of those who listen is told as well.
+        host.node.apply(Change::AppRemoved { id }).await.unwrap();
+        requests
+    };
+    let (requests, told) = tokio::join!(work, sockets);
     assert!(requests > 20 && told >= 20, "{requests} requests, {told} told");
 }

@@ -17,6 +17,7 @@
 
 mod routes;
 mod stream;
+mod tcp;
 
 use std::{cell::Cell, convert::Infallible, env, future::Future, process::exit, rc::Rc};
 

@@ -187,6 +187,7 @@ pub async fn route(mut request: Request<Incoming>, shared: Rc<Shared>) -> Reply 
             let bytes = vec![1_u8; number(&request, "bytes", 1 << 20) as usize];
             text(200, std::hint::black_box(bytes).len().to_string())
         }
+        "/tcp" => text(200, crate::tcp::check()),
         "/ws" => websocket(&mut request),
         "/upgrade" => upgrade(&mut request),
         _ => text(404, "no such route"),
