@@ -103,7 +103,8 @@ impl Component {
         if self.exports.offers(world) {
             return Ok(world);
         }
-        if world == World::Http && settings.leaves_open(process) && self.exports.offers(World::Cli) {
+        if world == World::Http && settings.leaves_open(process) && self.exports.offers(World::Cli)
+        {
             return Ok(World::Cli);
         }
         let needed = match world {

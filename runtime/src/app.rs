@@ -25,10 +25,10 @@ use crate::{
     dyno::Host,
     dynos::Dynos,
     formation::{Formation, Web},
-    socket::Sockets,
     metrics::AppMetrics,
     parts::{Parts, Tenant},
     process::Workers,
+    socket::Sockets,
 };
 
 /// The process type that gets the app's requests.

@@ -88,7 +88,8 @@ async fn serve(listening: &Listening, stream: impl Transport, client: Client) ->
             Ok::<_, Infallible>(response.map(|body| under_way.respond(body)))
         }
     });
-    let mut connection = pin!(listening.protocol.serve_connection_with_upgrades(TokioIo::new(wire), service));
+    let mut connection =
+        pin!(listening.protocol.serve_connection_with_upgrades(TokioIo::new(wire), service));
     let mut watch = Watch::new(&activity, limits);
     let mut ending = false;
     loop {

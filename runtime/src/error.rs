@@ -74,9 +74,7 @@ impl Error {
     /// Whether the slug or component is at fault, so that trying again does not help.
     pub fn permanent(&self) -> bool {
         match self {
-            Self::Compile { .. }
-            | Self::Component { .. }
-            | Self::Egress(_) => true,
+            Self::Compile { .. } | Self::Component { .. } | Self::Egress(_) => true,
             Self::Store(store::Error::Manifest(_) | store::Error::TooLarge { .. }) => true,
             Self::Engine(_)
             | Self::NoRuntime

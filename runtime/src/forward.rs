@@ -193,7 +193,8 @@ pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) ->
 fn upgrade(parts: &RequestParts) -> Option<Upgrade> {
     let wanted = parts.headers.get(header::UPGRADE)?;
     let is_http2 = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"h2c");
-    if parts.version != Version::HTTP_11 || wanted.as_bytes().split(|byte| *byte == b',').any(is_http2)
+    if parts.version != Version::HTTP_11
+        || wanted.as_bytes().split(|byte| *byte == b',').any(is_http2)
     {
         return None;
     }

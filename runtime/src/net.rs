@@ -21,6 +21,7 @@ mod http;
 mod names;
 mod pipe;
 mod resolve;
+mod secure;
 mod sockets;
 mod splice;
 mod tls;
@@ -32,10 +33,10 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use wpaas_slug::{Limits, feed::EgressRule};
 
+pub(crate) use conn::{GuestHolds, HostEnd};
 pub(crate) use egress::Egress;
 pub(crate) use hooks::Outgoing;
 pub use resolve::Resolve;
-pub(crate) use conn::{GuestHolds, HostEnd};
 pub(crate) use sockets::add_to_linker;
 pub(crate) use vnet::{Unreachable, VNet};
 

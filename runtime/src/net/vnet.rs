@@ -18,8 +18,7 @@ use super::{
 };
 
 /// Where connections from the router seem to come from; who the client is stands in `X-Forwarded-For`.
-pub(super) const ROUTER: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 80);
+pub(super) const ROUTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 80);
 /// Ports that sockets get when they do not ask for one (RFC 6335).
 const FIRST_EPHEMERAL: u16 = 49152;
 

@@ -41,7 +41,8 @@ struct Asked {
 impl Upload {
     /// Makes the request that the dyno gets. An expectation holds the body back, for at most `patience`.
     pub(super) fn of(request: Request<RequestBody>, patience: Duration) -> Request<Self> {
-        let expects = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        let expects =
+            |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         if !request.headers().get(header::EXPECT).is_some_and(expects) {
             return request.map(|body| Self { body, gate: None });
         }

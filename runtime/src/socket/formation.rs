@@ -129,8 +129,7 @@ impl Sockets {
             (false, false) => Start::Warm,
         });
         let request = request.map(|body| RequestBody::new(body, Arc::clone(&exchange)));
-        let guest: Guest =
-            Box::pin(serve(Arc::clone(self), lease, request, Arc::clone(&exchange)));
+        let guest: Guest = Box::pin(serve(Arc::clone(self), lease, request, Arc::clone(&exchange)));
         Dispatched { dyno, exchange, guest }
     }
 

@@ -84,7 +84,8 @@ fn for_dyno(mut request: Request<RequestBody>) -> Option<Request<RequestBody>> {
     let host = headers.remove(header::HOST)?;
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     let path = request.uri().path_and_query().cloned()?;
-    let target = Uri::builder().scheme(Scheme::HTTP).authority(host.as_bytes()).path_and_query(path);
+    let target =
+        Uri::builder().scheme(Scheme::HTTP).authority(host.as_bytes()).path_and_query(path);
     *request.uri_mut() = target.build().ok()?;
     *request.version_mut() = Version::HTTP_2;
     Some(request)

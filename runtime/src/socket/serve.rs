@@ -94,7 +94,9 @@ async fn answer(
             Err(mut error) => {
                 // What was not begun comes back, whatever it is.
                 let unsent = error.take_message().filter(|_| was_kept).map(Upload::back);
-                match unsent.or_else(|| again.map(|head| head.map(|()| RequestBody::none(exchange)))) {
+                match unsent
+                    .or_else(|| again.map(|head| head.map(|()| RequestBody::none(exchange))))
+                {
                     Some(same) => request = same,
                     None => return Err(failed(error.error(), dyno, exchange)),
                 }

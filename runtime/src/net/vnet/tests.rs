@@ -3,7 +3,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::net::pipe::{End, Ended};
 
-
 fn vnet() -> Arc<VNet> {
     VNet::new(&Limits { socket_backlog: 2, dyno_sockets: 3, dyno_names: 2, ..Limits::default() })
 }

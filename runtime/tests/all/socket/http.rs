@@ -199,8 +199,7 @@ async fn a_dyno_that_accepts_nothing_is_h19() {
         limits.first_byte_ms = 1_000;
     })
     .await;
-    let (one, two, three) =
-        tokio::join!(host.get("/one"), host.get("/two"), host.get("/three"));
+    let (one, two, three) = tokio::join!(host.get("/one"), host.get("/two"), host.get("/three"));
     let codes = [one, two, three].map(|reply| reply.text().contains("H19"));
     assert!(codes.contains(&true), "{:#?}", host.log.lines());
 }

@@ -33,7 +33,8 @@ async fn one_that_ends_before_it_listens_is_h10_and_rests() {
     host.log.line("heroku[web.1]: Process exited with status 1").await;
     // Once at once, and then not before the rest is over.
     host.get("/").await.is_page("H10");
-    let starts = || host.log.lines().iter().filter(|line| line.contains("Starting process")).count();
+    let starts =
+        || host.log.lines().iter().filter(|line| line.contains("Starting process")).count();
     assert_eq!(starts(), 2);
     host.get("/").await.is_page("H10");
     assert_eq!(starts(), 2, "{:#?}", host.log.lines());

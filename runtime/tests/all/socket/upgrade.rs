@@ -264,8 +264,10 @@ async fn releases_under_load_lose_no_request_and_tell_every_websocket() {
         told
     };
     let releases = async {
+        let mut from = 0;
         for release in 0..20 {
-            let from = host.log.lines().len();
+            host.log.line_from(from, "app[web.1]: websocket open").await;
+            from = host.log.lines().len();
             configure(&mut app, &[("RELEASE", &release.to_string())]);
             host.apply(&app).await;
             host.log.line_from(from, "path=\"/ws\"").await;

@@ -158,10 +158,7 @@ async fn connection(
     if is_http2 {
         http2::Builder::new(LocalExecutor).serve_connection(io, service).await?;
     } else {
-        http1::Builder::new()
-            .serve_connection(io, service)
-            .with_upgrades()
-            .await?;
+        http1::Builder::new().serve_connection(io, service).with_upgrades().await?;
     }
     Ok(())
 }
