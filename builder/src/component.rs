@@ -93,7 +93,8 @@ impl Component {
         self.bytes.len() as u64
     }
 
-    /// The world in which `process` is to run, or why this component cannot.
+    /// The world in which `process` is to run, or why this component cannot. A command that is to serve requests
+    /// listens on `$PORT`, unless it is said to be a CGI program.
     pub(crate) fn world_for(
         &self,
         process: &str,
@@ -103,6 +104,10 @@ impl Component {
         let world = settings.world_of(process);
         if self.exports.offers(world) {
             return Ok(world);
+        }
+        if world == World::Http && settings.leaves_open(process) && self.exports.offers(World::Cli)
+        {
+            return Ok(World::Cli);
         }
         let needed = match world {
             World::Http => HANDLER,

@@ -39,6 +39,8 @@ enum Serve {
     Http,
     /// As to a CGI program (RFC 3875).
     Cgi,
+    /// As to a server that listens on `$PORT`.
+    Socket,
 }
 
 #[derive(Deserialize)]
@@ -112,9 +114,15 @@ impl Settings {
         match self.processes.get(process).and_then(|settings| settings.serve) {
             Some(Serve::Cgi) => World::Cgi,
             Some(Serve::Http) => World::Http,
+            Some(Serve::Socket) => World::Cli,
             None if process == WEB => World::Http,
             None => World::Cli,
         }
+    }
+
+    /// Whether the file leaves it to the component how requests come to the process type `process`.
+    pub(crate) fn leaves_open(&self, process: &str) -> bool {
+        self.processes.get(process).is_none_or(|settings| settings.serve.is_none())
     }
 
     /// Gives the process types that a buildpack made what the file says of them.
@@ -158,6 +166,9 @@ mod tests {
 
         let cgi = Settings::parse("processes.web.serve = \"cgi\"").unwrap();
         assert_eq!(cgi.world_of("web"), World::Cgi);
+        assert!(!cgi.leaves_open("web") && cgi.leaves_open("worker"));
+        let socket = Settings::parse("processes.web.serve = \"socket\"").unwrap();
+        assert_eq!(socket.world_of("web"), World::Cli);
         assert_eq!(Settings::default(), Settings::parse("").unwrap());
         assert_eq!(Settings::default().world_of("web"), World::Http);
         assert_eq!(Settings::default().world_of("worker"), World::Cli);

@@ -12,8 +12,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::pool::Usage;
+
 /// Something that has idle instances, or may have some soon.
-pub(crate) trait Tended {
+pub(crate) trait Tended: Send + Sync {
     /// Whether it is in the list; kept by the list.
     fn listed(&self) -> &AtomicBool;
     /// Whether it has no instance and need not have one.
@@ -22,38 +24,42 @@ pub(crate) trait Tended {
     fn idle_since(&self) -> Option<Instant>;
     /// Ends its oldest idle instance. `false` when there is none.
     fn evict(&self) -> bool;
+    /// Ends instances that had nothing to do for long, and replaces those of the minimum that ended.
+    fn tend(self: Arc<Self>);
+    /// How many of its instances work and wait, and how many requests wait.
+    fn usage(&self) -> Usage;
 }
 
 /// The list. Those at its front are the first to give up an instance.
-pub(crate) struct Active<T> {
-    entries: Mutex<VecDeque<Entry<T>>>,
+pub(crate) struct Active {
+    entries: Mutex<VecDeque<Entry>>,
 }
 
-struct Entry<T> {
-    formation: Weak<T>,
+struct Entry {
+    formation: Weak<dyn Tended>,
     /// When it was put at the end.
     at: Instant,
 }
 
-impl<T: Tended> Active<T> {
+impl Active {
     pub(crate) fn new() -> Self {
         Self { entries: Mutex::new(VecDeque::new()) }
     }
 
     /// Lists a formation that is no longer quiet. Quick when it is listed already, which is the rule.
-    pub(crate) fn list(&self, formation: &Arc<T>) {
+    pub(crate) fn list<T: Tended + 'static>(&self, formation: &Arc<T>) {
         if formation.listed().load(Ordering::SeqCst) {
             return;
         }
         let mut entries = self.entries.lock();
         if !formation.listed().swap(true, Ordering::SeqCst) {
-            let formation = Arc::downgrade(formation);
+            let formation: Weak<T> = Arc::downgrade(formation);
             entries.push_back(Entry { formation, at: Instant::now() });
         }
     }
 
     /// All that are listed; those that became quiet leave the list.
-    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+    pub(crate) fn all(&self) -> Vec<Arc<dyn Tended>> {
         let mut all = Vec::new();
         self.entries.lock().retain(|entry| {
             let Some(formation) = entry.formation.upgrade() else { return false };
@@ -91,7 +97,7 @@ impl<T: Tended> Active<T> {
 
 /// Whether a listed formation must stay listed. Said before it is looked at, so that somebody who starts an
 /// instance at the same time either is seen here or finds it unlisted.
-fn stays(formation: &impl Tended) -> bool {
+fn stays(formation: &dyn Tended) -> bool {
     formation.listed().store(false, Ordering::SeqCst);
     let stays = !formation.is_quiet();
     if stays {
@@ -130,9 +136,15 @@ mod tests {
             let mut idle = self.idle.lock();
             !idle.is_empty() && { idle.remove(0) } < Instant::now() + Duration::from_secs(1)
         }
+
+        fn tend(self: Arc<Self>) {}
+
+        fn usage(&self) -> Usage {
+            Usage { busy: 0, idle: self.idle.lock().len(), queued: 0 }
+        }
     }
 
-    fn fake(active: &Active<Fake>) -> Arc<Fake> {
+    fn fake(active: &Active) -> Arc<Fake> {
         let fake = Arc::new(Fake::default());
         fake.idle.lock().push(Instant::now());
         active.list(&fake);

@@ -28,6 +28,7 @@ use crate::{
     metrics::AppMetrics,
     parts::{Parts, Tenant},
     process::Workers,
+    socket::Sockets,
 };
 
 /// The process type that gets the app's requests.
@@ -69,10 +70,19 @@ pub(crate) struct Release {
     current: AtomicBool,
 }
 
+/// What gets an app's requests.
+#[derive(Clone)]
+pub(crate) enum Serving {
+    /// Dynos that are called for each request.
+    Called(Arc<Formation>),
+    /// Dynos that listen on `$PORT`.
+    Listening(Arc<Sockets>),
+}
+
 struct Ready {
     /// The stack and the component of it that this release runs on.
     stack: Option<(String, Digest)>,
-    web: Option<Arc<Formation>>,
+    web: Option<Serving>,
     /// Those of all process types, also of web.
     formations: BTreeMap<String, Arc<dyn Dynos>>,
 }
@@ -197,6 +207,12 @@ impl Release {
             let scale = scale.get(name).copied().unwrap_or(OFF);
             let spec = parts.dyno_spec(&tenant, (name, process), guest, &host.limits);
             let serving = match guest.pre.clone() {
+                GuestPre::Command(pre) if name == WEB => {
+                    let sockets = Sockets::new(host, spec, pre, scale, process.concurrency);
+                    web = Some(Serving::Listening(Arc::clone(&sockets)));
+                    formations.insert(name.clone(), sockets);
+                    continue;
+                }
                 GuestPre::Command(pre) => {
                     formations.insert(name.clone(), Workers::new(host, spec, pre, scale));
                     continue;
@@ -207,7 +223,7 @@ impl Release {
             };
             let formation = Formation::new(host, spec, serving, scale);
             if name == WEB {
-                web = Some(Arc::clone(&formation));
+                web = Some(Serving::Called(Arc::clone(&formation)));
             }
             formations.insert(name.clone(), formation);
         }
@@ -215,7 +231,7 @@ impl Release {
     }
 
     /// The formation that gets the app's requests, once the release is prepared.
-    pub(crate) fn web(&self) -> Option<&Arc<Formation>> {
+    pub(crate) fn web(&self) -> Option<&Serving> {
         self.ready.get()?.web.as_ref()
     }
 

@@ -44,6 +44,11 @@ impl RequestBody {
     pub(crate) fn new(inner: IncomingBody, exchange: Arc<Exchange>) -> Self {
         Self { inner, exchange }
     }
+
+    /// The one of a request that has none.
+    pub(crate) fn none(exchange: &Arc<Exchange>) -> Self {
+        Self::new(IncomingBody::Empty, Arc::clone(exchange))
+    }
 }
 
 impl Body for RequestBody {

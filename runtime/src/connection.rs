@@ -12,10 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
 use wpaas_slug::Limits;
@@ -72,23 +72,32 @@ async fn serve(listening: &Listening, stream: impl Transport, client: Client) ->
     let switched = Arc::new(AtomicBool::new(false));
     let wire = Wire::new(stream, Limits::ms(limits.idle_ms), Arc::clone(&switched));
     let (router, seen) = (Arc::clone(&listening.router), Arc::clone(&activity));
+    let tunnel = Arc::new(Mutex::new(None));
+    let left = Arc::clone(&tunnel);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = UnderWay::new(&seen);
         let (router, switched) = (Arc::clone(&router), Arc::clone(&switched));
+        let left = Arc::clone(&left);
         async move {
-            let response = router.handle(request, client).await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let mut tunnel = None;
+            let response = router.handle(request, client, &mut tunnel).await;
+            if tunnel.is_some() {
                 switched.store(true, Ordering::Relaxed);
+                *left.lock() = tunnel;
             }
             Ok::<_, Infallible>(response.map(|body| under_way.respond(body)))
         }
     });
-    let mut connection = pin!(listening.protocol.serve_connection(TokioIo::new(wire), service));
+    let mut connection =
+        pin!(listening.protocol.serve_connection_with_upgrades(TokioIo::new(wire), service));
     let mut watch = Watch::new(&activity, limits);
     let mut ending = false;
     loop {
         tokio::select! {
-            served = connection.as_mut() => return served,
+            served = connection.as_mut() => {
+                served?;
+                break;
+            }
             () = listening.stop.cancelled() => return Err("the node stops".into()),
             () = listening.draining.cancelled(), if !ending => {}
             idle = watch.idle() => match idle {
@@ -100,6 +109,11 @@ async fn serve(listening: &Listening, stream: impl Transport, client: Client) ->
         // `connection: close`, or GOAWAY: what is under way may finish.
         ending = true;
         connection.as_mut().graceful_shutdown();
+    }
+    let Some(tunnel) = tunnel.lock().take() else { return Ok(()) };
+    tokio::select! {
+        () = tunnel.run(&listening.draining) => Ok(()),
+        () = listening.stop.cancelled() => Err("the node stops".into()),
     }
 }
 

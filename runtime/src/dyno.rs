@@ -26,13 +26,12 @@ use crate::{
     checkout::Checkout,
     code::Code,
     exchange::Exchange,
-    formation::Formation,
     fs::{Disk, FilesView},
     lane::Lanes,
     lines::{DynoLog, Lines},
     memory::Memory,
     metrics::{AppMetrics, Hit, Metrics},
-    net::{Egress, Net, Network, Outgoing},
+    net::{Egress, Net, Network, Outgoing, VNet},
     p3::Calls,
     stdio::Input,
     tmp::TmpRoot,
@@ -40,7 +39,7 @@ use crate::{
 };
 
 /// The port that a web process is told to listen on. Each dyno has it to itself.
-const PORT: &str = "8080";
+pub(crate) const PORT: u16 = 8080;
 
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
@@ -121,7 +120,7 @@ pub(crate) struct Host {
     /// One permit per instance.
     places: Arc<Semaphore>,
     /// Formations with instances.
-    pub(crate) active: Active<Formation>,
+    pub(crate) active: Active,
     pub(crate) lanes: Lanes,
     /// For tasks that belong to no request: connections may have runtimes of their own, which end before the node.
     pub(crate) runtime: Handle,
@@ -228,6 +227,11 @@ impl DynoState {
     /// What the guest works on at once.
     pub(crate) fn calls(&mut self) -> &mut Calls {
         &mut self.calls
+    }
+
+    /// The dyno's virtual network.
+    pub(crate) fn vnet(&self) -> Arc<VNet> {
+        Arc::clone(self.outgoing.net.vnet())
     }
 
     /// Lets `Host` into the request that is made next; see [`Outgoing::admit_host`].
@@ -344,7 +348,7 @@ fn wasi(spec: &DynoSpec, dyno: &str, io: Io, (stdout, stderr): (&Lines, &Lines))
     wasi.args(&spec.args)
         .envs(&spec.env)
         .envs(&io.env)
-        .env("PORT", PORT)
+        .env("PORT", PORT.to_string())
         .env("DYNO", dyno)
         .initial_cwd("/app")
         .stdout(io.stdout.unwrap_or_else(|| Box::new(stdout.clone())))

@@ -62,15 +62,6 @@ pub enum Error {
         "stack {0} is not installed on this node; build an app of that stack, or restart the node"
     )]
     UnknownStack(String),
-    /// A process type that gets requests is of a kind that answers none.
-    #[error(
-        "process type {name} is a command; a web process must export wasi:http/incoming-handler, or \
-         answer as CGI programs do (`serve = \"cgi\"` in wpaas.toml)"
-    )]
-    NotHttp {
-        /// The process type.
-        name: String,
-    },
     /// A rule of the release's egress cannot be understood, or there are too many.
     #[error("egress: {0}")]
     Egress(String),
@@ -83,10 +74,7 @@ impl Error {
     /// Whether the slug or component is at fault, so that trying again does not help.
     pub fn permanent(&self) -> bool {
         match self {
-            Self::Compile { .. }
-            | Self::Component { .. }
-            | Self::NotHttp { .. }
-            | Self::Egress(_) => true,
+            Self::Compile { .. } | Self::Component { .. } | Self::Egress(_) => true,
             Self::Store(store::Error::Manifest(_) | store::Error::TooLarge { .. }) => true,
             Self::Engine(_)
             | Self::NoRuntime

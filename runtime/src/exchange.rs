@@ -21,7 +21,7 @@ use tokio::{
 use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
-use crate::hcode::HCode;
+use crate::{hcode::HCode, socket::Share};
 
 /// What the router gets: the guest's response, or the code of the page to send instead.
 pub(crate) type Outcome = Result<Response<HyperOutgoingBody>, HCode>;
@@ -110,6 +110,10 @@ pub(crate) struct Exchange {
     computing_ns: AtomicU64,
     /// The guest has used up the time on a CPU that it may have.
     exhausted: AtomicBool,
+    /// What its part of the time of an instance that serves several is.
+    share: OnceLock<Share>,
+    /// Client and guest are done with each other.
+    ended: Notify,
     /// The instance's memory in bytes.
     memory: OnceLock<Arc<AtomicUsize>>,
     start: OnceLock<Start>,
@@ -151,6 +155,8 @@ impl Exchange {
             cpu_ns: AtomicU64::new(0),
             computing_ns: AtomicU64::new(0),
             exhausted: AtomicBool::new(false),
+            share: OnceLock::new(),
+            ended: Notify::new(),
             memory: OnceLock::new(),
             start: OnceLock::new(),
         }
@@ -314,6 +320,16 @@ impl Exchange {
         }
     }
 
+    /// Where the request's part of its instance's time on a CPU can be read off.
+    pub(crate) fn watch_share(&self, share: Share) {
+        let _ = self.share.set(share);
+    }
+
+    /// Returns when client and guest are done with each other; for one who waits.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
     /// Where the guest's linear memory can be read off, in bytes.
     pub(crate) fn watch_memory(&self, gauge: Arc<AtomicUsize>) {
         let _ = self.memory.set(gauge);
@@ -397,6 +413,7 @@ impl Exchange {
         }
         drop(state);
         drop(untaken);
+        self.ended.notify_one();
     }
 
     /// Why the response's body is not complete, if it is not.
@@ -417,7 +434,7 @@ impl Exchange {
 
     /// The guest's time on a CPU so far, its memory in bytes, and how it was started.
     pub(crate) fn accounts(&self) -> (Duration, usize, Option<Start>) {
-        let cpu = self.cpu();
+        let cpu = self.cpu() + self.share.get().map(Share::time).unwrap_or_default();
         let memory = self.memory.get().map_or(0, |gauge| gauge.load(Ordering::Relaxed));
         (cpu, memory, self.start.get().copied())
     }

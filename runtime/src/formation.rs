@@ -27,7 +27,7 @@ use crate::{
     dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
     dynos::Dynos,
     exchange::{Exchange, Start},
-    lane::Load,
+    lane::{Load, Pace},
     lines::DynoLog,
     p3::{self, Home, Job},
     pool::{
@@ -74,6 +74,7 @@ pub(crate) struct Dispatched {
     pub(crate) dyno: DynoName,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) guest: Guest,
+    pub(crate) pace: Pace,
 }
 
 /// `web.1`, written when somebody wants to read it.
@@ -156,7 +157,7 @@ impl Formation {
                 Box::pin(p3::hand_over(formation, Job { request, exchange: serving, lease }))
             }
         };
-        Dispatched { dyno, exchange, guest }
+        Dispatched { dyno, exchange, guest, pace: self.load.pace() }
     }
 
     /// Starts the instance of slot `number`.
@@ -239,17 +240,6 @@ impl Formation {
             });
         }
     }
-
-    /// Ends dynos that had nothing to do for long, and replaces those of the minimum that ended.
-    pub(crate) fn tend(self: &Arc<Self>) {
-        self.slots.reap(Limits::ms(self.host.limits.instance_idle_ms));
-        self.keep_minimum();
-    }
-
-    /// How many dynos work and wait, and how many requests wait.
-    pub(crate) fn usage(&self) -> Usage {
-        self.slots.usage()
-    }
 }
 
 impl Dynos for Formation {
@@ -302,5 +292,14 @@ impl Tended for Formation {
 
     fn evict(&self) -> bool {
         self.slots.evict()
+    }
+
+    fn tend(self: Arc<Self>) {
+        self.slots.reap(Limits::ms(self.host.limits.instance_idle_ms));
+        self.keep_minimum();
+    }
+
+    fn usage(&self) -> Usage {
+        self.slots.usage()
     }
 }

@@ -45,6 +45,10 @@ pub(crate) struct Client {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OverTls;
 
+/// The protocol that the client wants to change to. Only dynos that have a connection can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upgrade(pub(crate) HeaderValue);
+
 /// A request that cannot be routed, and what the client is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
@@ -126,6 +130,9 @@ fn valid(host: &str) -> Result<String, Refused> {
 
 /// Makes the request that the dyno sees, and what the log says of it. `host` is [`check`]'s.
 pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) -> RequestInfo {
+    if let Some(upgrade) = upgrade(parts) {
+        parts.extensions.insert(upgrade);
+    }
     let headers = &mut parts.headers;
     strip_hop_by_hop(headers);
     // HTTP/2 splits this field for its compression, and a dyno must not see that (RFC 9113, 8.2.3).
@@ -181,6 +188,22 @@ pub(crate) fn request(parts: &mut RequestParts, host: String, client: Client) ->
     }
 }
 
+/// What the client wants to change its connection to (RFC 9110, 7.8). HTTP/2 is not among it: that is spoken from the
+/// beginning, or not at all (RFC 9113, 3.1).
+fn upgrade(parts: &RequestParts) -> Option<Upgrade> {
+    let wanted = parts.headers.get(header::UPGRADE)?;
+    let is_http2 = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"h2c");
+    if parts.version != Version::HTTP_11
+        || wanted.as_bytes().split(|byte| *byte == b',').any(is_http2)
+    {
+        return None;
+    }
+    let connection = parts.headers.get_all(header::CONNECTION).iter();
+    let mut named = connection.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let says = named.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+    says.then(|| Upgrade(wanted.clone()))
+}
+
 /// Values of headers, written one after another into one allocation.
 struct Values(BytesMut);
 
@@ -200,6 +223,16 @@ impl Values {
         let value = self.0.split().freeze();
         let value = written.ok().and_then(|()| HeaderValue::from_maybe_shared(value).ok());
         value.unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// Makes the headers of a response that changes the protocol.
+pub(crate) fn switching(headers: &mut HeaderMap) {
+    let protocol = headers.get(header::UPGRADE).cloned();
+    response(headers);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        headers.insert(header::UPGRADE, protocol);
     }
 }
 

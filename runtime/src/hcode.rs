@@ -25,8 +25,12 @@ pub(crate) enum HCode {
     H17,
     /// The dyno ended in the middle of the response.
     H18,
+    /// The dyno took no connection in time.
+    H19,
     /// The app did not listen in time.
     H20,
+    /// The dyno has stopped listening.
+    H21,
     /// The client went away.
     H27,
     /// The client stopped sending its request.
@@ -51,7 +55,9 @@ impl HCode {
         Self::H15,
         Self::H17,
         Self::H18,
+        Self::H19,
         Self::H20,
+        Self::H21,
         Self::H27,
         Self::H28,
         Self::H80,
@@ -79,7 +85,9 @@ impl HCode {
             Self::H15 => ("H15", "Idle connection"),
             Self::H17 => ("H17", "Poorly formatted HTTP response"),
             Self::H18 => ("H18", "Server Request Interrupted"),
+            Self::H19 => ("H19", "Backend connection timeout"),
             Self::H20 => ("H20", "App boot timeout"),
+            Self::H21 => ("H21", "Backend connection refused"),
             Self::H27 => ("H27", "Client Request Interrupted"),
             Self::H28 => ("H28", "Client Connection Idle"),
             Self::H80 => ("H80", "Maintenance mode"),

@@ -58,6 +58,7 @@ mod request_log;
 mod reuse;
 mod router;
 mod server;
+mod socket;
 mod stdio;
 mod table;
 mod threads;

@@ -41,6 +41,6 @@ pub(crate) async fn metered<F: Future>(add: impl Fn(Duration), future: F) -> F::
 }
 
 /// Time that this thread has spent on a CPU.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -21,6 +21,7 @@ mod http;
 mod names;
 mod pipe;
 mod resolve;
+mod secure;
 mod sockets;
 mod splice;
 mod tls;
@@ -32,12 +33,14 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use wpaas_slug::{Limits, feed::EgressRule};
 
+pub(crate) use conn::{GuestHolds, HostEnd};
 pub(crate) use egress::Egress;
 pub(crate) use hooks::Outgoing;
 pub use resolve::Resolve;
 pub(crate) use sockets::add_to_linker;
+pub(crate) use vnet::{Unreachable, VNet};
 
-use self::{dial::Dialer, resolve::SystemResolver, tls::Tls, vnet::VNet};
+use self::{dial::Dialer, resolve::SystemResolver, tls::Tls};
 use crate::{Error, lines::DynoLog};
 
 /// What the operator says of the network.

@@ -318,7 +318,10 @@ impl Node {
     /// The formation that gets an app's requests.
     #[cfg(feature = "bench")]
     pub(crate) fn web(&self, app: Uuid) -> Option<Arc<crate::formation::Formation>> {
-        self.inner.router.table.get(app)?.release.as_ref()?.web().cloned()
+        match self.inner.router.table.get(app)?.release.as_ref()?.web()? {
+            crate::app::Serving::Called(formation) => Some(Arc::clone(formation)),
+            crate::app::Serving::Listening(_) => None,
+        }
     }
 
     /// What the node has counted and what it is doing now, as OpenMetrics text. Takes long with many apps, so

@@ -7,7 +7,7 @@ use wpaas_slug::{ComponentRef, Digest, Isolation, Limits, ProcessType, World, fe
 
 use crate::{
     Error,
-    app::{Resources, WEB},
+    app::Resources,
     cgi,
     checkout::Checkout,
     code::{Code, GuestPre},
@@ -57,9 +57,6 @@ impl Parts {
         };
         let mut guests = BTreeMap::new();
         for (name, process) in &config.processes {
-            if name == WEB && process.world == World::Cli {
-                return Err(Error::NotHttp { name: name.clone() });
-            }
             let component = match (&process.component, &stack) {
                 (ComponentRef::Own { digest, .. }, _) => *digest,
                 (ComponentRef::Stack, Some((_, component))) => *component,

@@ -12,5 +12,7 @@ mod workers;
 
 pub(crate) use command::run;
 pub use one_off::{OneOff, OneOffError, Release, Run, Sink};
+pub(crate) use rest::Crashes;
+pub(crate) use run::{Process, silent, until};
 pub(crate) use table::OneOffs;
 pub(crate) use workers::Workers;

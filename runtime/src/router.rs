@@ -1,21 +1,22 @@
 //! The router: finds the app, waits for a dyno, and gives the client the app's response or a page that says
 //! why there is none.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
 use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
 use crate::{
-    app::{App, Release, Resources},
+    app::{App, Release, Resources, Serving},
     attend::Attend,
     body::{IncomingBody, ResponseBody, RouterBody},
     exchange::Exchange,
-    formation::{DynoName, Formation, Place},
+    formation::DynoName,
     forward::{self, Client},
     hcode::{self, HCode},
     lines::DynoLog,
@@ -23,6 +24,7 @@ use crate::{
     node::Gate,
     pool::Refused,
     request_log::RequestLog,
+    socket::Tunnel,
     table::Table,
     trace::Trace,
 };
@@ -39,16 +41,19 @@ impl Router {
         &self.resources.host.metrics
     }
 
-    /// Answers one request. Dropping the future is the client going away.
+    /// Answers one request. Dropping the future is the client going away. What is left in `tunnel` is to be run when
+    /// the response, a 101, has been sent.
     pub(crate) async fn handle<B>(
         &self,
         request: Request<B>,
         client: Client,
+        tunnel: &mut Option<Tunnel>,
     ) -> Response<RouterBody>
     where
         B: Body<Data = Bytes, Error: Into<WasiError>> + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
         let host = match forward::check(&parts) {
             Ok(host) => host,
             Err(refused) => {
@@ -73,7 +78,10 @@ impl Router {
         let request = Request::from_parts(parts, IncomingBody::new(body));
         let mut pending = Pending { log: Some(log), exchange: None };
         match self.serve(&app, request, &mut pending).await {
-            Ok(response) => response,
+            Ok(Answer::Response(response)) => response,
+            Ok(Answer::Switching(response, exchange)) => {
+                switch(response, &exchange, upgrade, &mut pending, tunnel)
+            }
             Err(code) => {
                 pending.finish(code);
                 page(code.page())
@@ -86,40 +94,49 @@ impl Router {
         app: &App,
         request: Request<IncomingBody>,
         pending: &mut Pending,
-    ) -> Result<Response<RouterBody>, HCode> {
+    ) -> Result<Answer, HCode> {
         if app.spec.maintenance {
             return Err(HCode::H80);
         }
         let release = app.release.as_ref().ok_or(HCode::H81)?;
         let cold = self.ready(app, release).await?;
-        let formation = release.web().ok_or(HCode::H14)?;
-        let lease = match formation.try_acquire() {
-            Some(lease) => lease,
-            None => self.wait_for_dyno(formation).await?,
-        };
         let bodiless = request.method() == Method::HEAD;
-        let dispatched = formation.dispatch(lease, request, cold);
+        let limits = &self.resources.host.limits;
+        let patience = Limits::ms(limits.first_byte_ms);
+        let dispatched = match release.web().ok_or(HCode::H14)? {
+            Serving::Called(formation) => {
+                let lease = match formation.try_acquire() {
+                    Some(lease) => lease,
+                    None => in_time(patience, formation.acquire()).await?,
+                };
+                formation.dispatch(lease, request, cold)
+            }
+            Serving::Listening(sockets) => {
+                let lease = match sockets.try_acquire() {
+                    Some(lease) => lease,
+                    None => {
+                        // It may have to boot, and says itself when that took too long.
+                        let patience = patience.max(Limits::ms(limits.boot_ms) * 2);
+                        in_time(patience, sockets.acquire()).await?
+                    }
+                };
+                sockets.dispatch(lease, request, cold)
+            }
+        };
         let exchange = dispatched.exchange;
         pending.dispatched(dispatched.dyno, &exchange);
-        let (lanes, pace) = (&self.resources.host.lanes, formation.load.pace());
-        let response = Attend::new(dispatched.guest, Arc::clone(&exchange), lanes, pace).await?;
+        let lanes = &self.resources.host.lanes;
+        let attend = Attend::new(dispatched.guest, Arc::clone(&exchange), lanes, dispatched.pace);
+        let response = attend.await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Answer::Switching(response, exchange));
+        }
         if response.status().is_informational() {
             return Err(HCode::H17);
         }
         let Some(log) = pending.log.take() else { return Err(HCode::H99) };
         log.answered();
-        Ok(deliver(response, exchange, log, bodiless))
-    }
-
-    async fn wait_for_dyno(&self, formation: &Formation) -> Result<Place, HCode> {
-        let patience = Limits::ms(self.resources.host.limits.first_byte_ms);
-        match tokio::time::timeout(patience, formation.acquire()).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(Refused::Off)) => Err(HCode::H14),
-            Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
-            Ok(Err(Refused::NotStarted(code))) => Err(code),
-            Err(_) => Err(HCode::H12),
-        }
+        Ok(Answer::Response(deliver(response, exchange, log, bodiless)))
     }
 
     /// Waits until the release is prepared. `true` when this request had to wait for it.
@@ -140,6 +157,20 @@ impl Router {
         DynoLog::new(Arc::clone(&host.sink), app.spec.id, "web.1", line_bytes)
             .platform(&format!("Cannot start: {error}"));
         Err(if error.permanent() { HCode::H10 } else { HCode::H99 })
+    }
+}
+
+/// Waits for a place at a dyno.
+async fn in_time<L>(
+    patience: Duration,
+    acquired: impl Future<Output = Result<L, Refused>>,
+) -> Result<L, HCode> {
+    match tokio::time::timeout(patience, acquired).await {
+        Ok(Ok(lease)) => Ok(lease),
+        Ok(Err(Refused::Off)) => Err(HCode::H14),
+        Ok(Err(Refused::QueueFull)) => Err(HCode::H11),
+        Ok(Err(Refused::NotStarted(code))) => Err(code),
+        Err(_) => Err(HCode::H12),
     }
 }
 
@@ -170,6 +201,31 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.finish(HCode::H27);
     }
+}
+
+/// What a dyno has said.
+enum Answer {
+    Response(Response<RouterBody>),
+    /// It changes the connection's protocol.
+    Switching(Response<HyperOutgoingBody>, Arc<Exchange>),
+}
+
+/// Makes the response after which the connection is not HTTP any more; or a page, when nobody had asked for that.
+fn switch(
+    mut response: Response<HyperOutgoingBody>,
+    exchange: &Arc<Exchange>,
+    client: Option<OnUpgrade>,
+    pending: &mut Pending,
+    tunnel: &mut Option<Tunnel>,
+) -> Response<RouterBody> {
+    *tunnel = Tunnel::new(&mut response, client, exchange, &mut pending.log);
+    if tunnel.is_none() {
+        pending.finish(HCode::H17);
+        return page(HCode::H17.page());
+    }
+    let (mut parts, _) = response.into_parts();
+    forward::switching(&mut parts.headers);
+    Response::from_parts(parts, RouterBody::None)
 }
 
 fn deliver(

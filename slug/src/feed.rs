@@ -29,6 +29,20 @@ pub struct EgressRule {
     /// The TCP port; `None` for every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// TLS that the host does on TCP connections by this rule, for guests that speak plain text; `None` leaves the
+    /// connection as it is. Requests of `wasi:http` do TLS by their scheme, whatever stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<EgressTls>,
+}
+
+/// How TLS begins on an outgoing connection. The server's certificate is verified for the rule's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EgressTls {
+    /// With its first byte.
+    Tls,
+    /// After PostgreSQL's `SSLRequest`.
+    Pgtls,
 }
 
 /// What makes a release run: slug, config vars and what it may connect to.

@@ -143,6 +143,17 @@ limits! {
     shared_compute_ms = 1_000;
     /// An instance without a request for this long is dropped.
     instance_idle_ms = 60_000;
+    /// Requests and upgraded connections that one dyno has at the same time when it listens on `$PORT`, unless its
+    /// process type's `concurrency` says otherwise; beyond this another dyno is started.
+    dyno_requests = 1_000;
+    /// Connections that the router keeps to a dyno that listens on `$PORT`, for further requests.
+    dyno_kept_connections = 32;
+    /// Time for such a dyno to take a connection when its backlog is full (Heroku: 5 s), then H19.
+    dyno_connect_ms = 5_000;
+    /// An upgraded connection of a dyno that has to go is ended when nothing has moved on it for this long.
+    upgrade_quiet_ms = 1_000;
+    /// How long a request that expects `100 Continue` waits for the dyno to say so; then its body is sent.
+    expect_continue_ms = 1_000;
     /// Requests that wait for a dyno of one process type, then H11.
     queued_requests = 1_000;
     /// A guest may go on this long after its response was sent.

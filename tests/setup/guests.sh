@@ -7,7 +7,7 @@ source ./lib.sh
 
 # Reactors export the HTTP handler and nothing else; commands have a `main`.
 reactors=(attack component-hello hello p3)
-commands=(cgi worker)
+commands=(cgi socket worker)
 out="$test_cache/guests"
 mkdir -p "$out"
 exec 9>"$test_cache/guests.lock"

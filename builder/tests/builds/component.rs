@@ -80,10 +80,10 @@ async fn several_process_types_and_worlds() {
 #[tokio::test]
 async fn what_is_no_component_is_described() {
     let platform = Platform::new();
-    let (http, run) = (http_component(), component("wasi:cli/run@0.2.0"));
+    let (http, other) = (http_component(), component("wasi:http/handler@0.3.0"));
     let cases: [(&str, Files<'_>, &str); 6] = [
         ("web: app.wasm", &[("app.wasm", b"<html>")], "app.wasm: expected a WebAssembly component"),
-        ("web: app.wasm", &[("app.wasm", &run)], "exports wasi:cli/run@0.2.0"),
+        ("web: app.wasm", &[("app.wasm", &other)], "exports wasi:http/handler@0.3.0"),
         ("web: app.wasm", &[("other.wasm", &http)], "the source has other.wasm"),
         ("web: app.wasm", &[], "there is no .wasm file in the source"),
         ("web: ../app.wasm", &[], "expected a path inside"),
@@ -119,7 +119,11 @@ async fn settings_say_how_a_component_serves() {
     assert_eq!(processes["worker"].concurrency, Some(2));
     assert_eq!(files(&built.slug), ["Procfile", "wpaas.toml"]);
 
-    let error = platform.build("two", tree(&source[..2]).path()).await.result.unwrap_err();
+    // Of itself it is a server that listens on $PORT.
+    let built = platform.build("two", tree(&source[..2]).path()).await.built();
+    assert_eq!(built.slug.config.processes["web"].world, World::Cli);
+    let http = [source[0], source[1], ("wpaas.toml", b"[processes.web]\nserve = \"http\"\n")];
+    let error = platform.build("two", tree(&http).path()).await.result.unwrap_err();
     assert_eq!(error.kind(), Kind::Component);
     let message = error.to_string();
     assert!(

@@ -75,7 +75,21 @@ impl GuestSide {
     }
 }
 
+/// Whether the guest still has its end of a connection; outlives it.
+pub(crate) struct GuestHolds(Arc<Pipe>);
+
+impl GuestHolds {
+    /// Returns when the guest has dropped its socket, so that nothing sent to it is read any more.
+    pub(crate) async fn left(&self) {
+        std::future::poll_fn(|cx| self.0.poll_left(cx)).await;
+    }
+}
+
 impl HostEnd {
+    pub(crate) fn guest_holds(&self) -> GuestHolds {
+        GuestHolds(Arc::clone(&self.output))
+    }
+
     pub(super) fn ended(&self) -> GuestSide {
         GuestSide(Arc::clone(&self.input))
     }

@@ -7,7 +7,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
-use wpaas_slug::Limits;
+use wpaas_slug::{Limits, feed::EgressTls};
 
 use super::{
     Network, address,
@@ -68,6 +68,11 @@ impl Dialer {
             network,
             egress,
         }
+    }
+
+    /// What the host does on a guest's connection before the guest does.
+    pub(super) fn tls_for(&self, host: &Host, port: u16) -> Option<EgressTls> {
+        self.egress.tls(host, port)
     }
 
     pub(super) fn tls(&self) -> &Tls {

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use wpaas_slug::feed::EgressRule;
+use wpaas_slug::feed::{EgressRule, EgressTls};
 
 use super::{address::special, host::Host};
 
@@ -22,6 +22,7 @@ pub(crate) struct Egress {
 struct Rule {
     target: Target,
     port: Option<u16>,
+    tls: Option<EgressTls>,
 }
 
 #[derive(Debug)]
@@ -62,11 +63,12 @@ impl Egress {
     /// `open` are networks that the operator opens to every app, on every port.
     pub(crate) fn compile(rules: &[EgressRule], open: &[IpNet]) -> Result<Self, BadRule> {
         let mut compiled = Vec::with_capacity(rules.len() + open.len());
-        for EgressRule { host, port } in rules {
+        for EgressRule { host, port, tls } in rules {
             let target = Target::parse(host).ok_or_else(|| BadRule(host.clone()))?;
-            compiled.push(Rule { target, port: *port });
+            compiled.push(Rule { target, port: *port, tls: *tls });
         }
-        let open = open.iter().map(|net| Rule { target: Target::Network(*net), port: None });
+        let open =
+            open.iter().map(|net| Rule { target: Target::Network(*net), port: None, tls: None });
         compiled.extend(open);
         Ok(Self { rules: compiled })
     }
@@ -86,6 +88,19 @@ impl Egress {
             }
         }
         opened
+    }
+
+    /// The TLS that the host does on connections to `host`: the first rule's for the destination that says any. A
+    /// rule for a network means addresses, so it says nothing of names.
+    pub(super) fn tls(&self, host: &Host, port: u16) -> Option<EgressTls> {
+        let means = |rule: &&Rule| match (&rule.target, host) {
+            (Target::Public, _) => true,
+            (Target::Host(open), _) => open == host,
+            (Target::Below(suffix), Host::Name(name)) => name.ends_with(suffix),
+            (Target::Network(network), Host::Address(address)) => network.contains(address),
+            (Target::Below(_) | Target::Network(_), _) => false,
+        };
+        self.on(port).filter(means).find_map(|rule| rule.tls)
     }
 
     /// Whether the destination may be reached at `address`, which is the host itself or one of its

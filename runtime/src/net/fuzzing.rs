@@ -16,7 +16,7 @@ pub(crate) fn egress(text: &str) {
     if let Some(host) = Host::parse(named) {
         assert_eq!(Host::parse(&host.to_string()), Some(host), "one spelling for each host");
     }
-    let rules = [EgressRule { host: rule.to_owned(), port: None }];
+    let rules = [EgressRule { host: rule.to_owned(), port: None, tls: None }];
     let (Ok(egress), Some(host)) = (Egress::compile(&rules, &[]), Host::parse(named)) else {
         return;
     };
@@ -33,7 +33,7 @@ pub(crate) fn egress(text: &str) {
     if rule == "*" {
         return;
     }
-    let again = [EgressRule { host: rule.to_owned(), port: Some(80) }];
+    let again = [EgressRule { host: rule.to_owned(), port: Some(80), tls: None }];
     let other = Egress::compile(&again, &[]).expect("the same rule");
     let opened = other.opens(&host, 443);
     assert!(other.check(opened, address, 443, |_| false).is_err(), "another port");

@@ -116,6 +116,8 @@ struct State {
     reader_gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Waits for the reader to go.
+    watcher: Option<Waker>,
 }
 
 impl Pipe {
@@ -226,6 +228,16 @@ impl Pipe {
         self.state.lock().end == Some(End::Reset)
     }
 
+    /// Ready when the reader is gone, for one who writes nothing at the time.
+    pub(super) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.reader_gone {
+            return Poll::Ready(());
+        }
+        remember(&mut state.watcher, cx);
+        Poll::Pending
+    }
+
     /// The reader wants nothing more; what is written is dropped.
     pub(super) fn discard(&self) {
         self.stop_reading(false);
@@ -245,9 +257,11 @@ impl Pipe {
             self.release(&mut state);
         }
         let (reader, writer) = (state.reader.take(), state.writer.take());
+        let watcher = if gone { state.watcher.take() } else { None };
         drop(state);
         wake(reader);
         wake(writer);
+        wake(watcher);
     }
 
     /// How the dyno's own end of a direction closes: clean only while the dyno lives.
@@ -311,3 +325,6 @@ fn wake(waker: Option<Waker>) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod properties;

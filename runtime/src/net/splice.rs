@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wpaas_slug::Limits;
 
@@ -10,6 +10,7 @@ use super::{
     conn::HostEnd,
     dial::{DialError, Dialed, Dialer},
     host::Host,
+    secure::Far,
 };
 
 /// What the guest's socket holds of a connection that is being made.
@@ -37,11 +38,12 @@ async fn run(
     closed: oneshot::Receiver<()>,
 ) {
     let time = Limits::ms(dialer.limits().egress_connect_ms);
+    let began = Instant::now();
     let dialed = tokio::select! {
         dialed = dialer.dial(&host, port, time) => dialed,
         () = tell.closed() => return,
     };
-    let Dialed { mut stream, permits: _permits } = match dialed {
+    let Dialed { stream, permits: _permits } = match dialed {
         Ok(dialed) => dialed,
         Err(error) => {
             if matches!(error, DialError::NotFound) {
@@ -49,6 +51,26 @@ async fn run(
                     .report(format!("Connection to {host}:{port} failed: no address of that name"));
             }
             let _ = tell.send(Err(to_code(error)));
+            return;
+        }
+    };
+    let how = dialer.tls_for(&host, port);
+    let securing = Far::new(stream, how, &host, dialer.tls());
+    let secured = tokio::select! {
+        secured = tokio::time::timeout_at(began + time, securing) => secured,
+        () = tell.closed() => return,
+    };
+    let mut stream = match secured {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            dialer.report(format!(
+                "Connection to {host}:{port} failed in its TLS handshake: {error}"
+            ));
+            let _ = tell.send(Err(ErrorCode::ConnectionRefused));
+            return;
+        }
+        Err(_) => {
+            let _ = tell.send(Err(ErrorCode::Timeout));
             return;
         }
     };
@@ -71,7 +93,7 @@ async fn run(
     }
     if ended.was_reset() {
         // Closing then sends a reset, so that the peer does not take what it got for all there is.
-        let _ = stream.set_zero_linger();
+        let _ = stream.tcp().set_zero_linger();
     }
 }
 

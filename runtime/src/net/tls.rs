@@ -21,7 +21,13 @@ use super::host::Host;
 pub(super) struct Tls {
     extra: Vec<CertificateDer<'static>>,
     /// Made for the first connection: reading the system's certificates takes some milliseconds.
-    connector: OnceCell<TlsConnector>,
+    connectors: OnceCell<Connectors>,
+}
+
+/// The same but for what they say will be spoken.
+struct Connectors {
+    http: TlsConnector,
+    any: TlsConnector,
 }
 
 impl Tls {
@@ -36,28 +42,43 @@ impl Tls {
         for certificate in &extra {
             roots.add(certificate.clone()).map_err(|error| error.to_string())?;
         }
-        Ok(Self { extra, connector: OnceCell::new() })
+        Ok(Self { extra, connectors: OnceCell::new() })
     }
 
-    /// The handshake, as a client of `host`.
+    /// The handshake, as an HTTP client of `host`.
     pub(super) async fn connect<S>(&self, host: &Host, stream: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let name = match host {
-            Host::Name(name) => ServerName::try_from(name.to_string()).map_err(io::Error::other)?,
-            Host::Address(address) => ServerName::from(*address),
-        };
-        let connector = self.connector.get_or_try_init(|| async {
+        self.connectors().await?.http.connect(name(host)?, stream).await
+    }
+
+    /// The handshake, as a client of `host` that does not say what it will speak.
+    pub(super) async fn connect_any<S>(&self, host: &Host, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.connectors().await?.any.connect(name(host)?, stream).await
+    }
+
+    async fn connectors(&self) -> io::Result<&Connectors> {
+        let connectors = self.connectors.get_or_try_init(|| async {
             let extra = self.extra.clone();
-            let made = tokio::task::spawn_blocking(move || connector(extra)).await;
+            let made = tokio::task::spawn_blocking(move || connectors(extra)).await;
             made.map_err(io::Error::other)?.map_err(io::Error::other)
         });
-        connector.await?.connect(name, stream).await
+        connectors.await
     }
 }
 
-fn connector(extra: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls::Error> {
+fn name(host: &Host) -> io::Result<ServerName<'static>> {
+    Ok(match host {
+        Host::Name(name) => ServerName::try_from(name.to_string()).map_err(io::Error::other)?,
+        Host::Address(address) => ServerName::from(*address),
+    })
+}
+
+fn connectors(extra: Vec<CertificateDer<'static>>) -> Result<Connectors, rustls::Error> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (added, _) = roots.add_parsable_certificates(native.certs);
@@ -75,8 +96,9 @@ fn connector(extra: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    let any = TlsConnector::from(Arc::new(config.clone()));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Connectors { http: TlsConnector::from(Arc::new(config)), any })
 }
 
 #[cfg(test)]

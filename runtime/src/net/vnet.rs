@@ -17,6 +17,8 @@ use super::{
     pipe::Account,
 };
 
+/// Where connections from the router seem to come from; who the client is stands in `X-Forwarded-For`.
+pub(super) const ROUTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 80);
 /// Ports that sockets get when they do not ask for one (RFC 6335).
 const FIRST_EPHEMERAL: u16 = 49152;
 
@@ -180,10 +182,10 @@ impl VNet {
         })
     }
 
-    /// A connection from outside to the socket that listens on `port`. The guest sees it come from `peer`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for dynos that listen on $PORT"))]
-    pub(crate) fn dial(&self, port: u16, peer: SocketAddr) -> Result<HostEnd, Unreachable> {
+    /// A connection from outside to the socket that listens on `port`. The guest sees it come from the router.
+    pub(crate) fn dial(&self, port: u16) -> Result<HostEnd, Unreachable> {
         let mut refused = Unreachable::NotListening;
+        let peer = ROUTER;
         for v6 in [false, true] {
             let (end, host) = GuestEnd::with_host(&self.account);
             match self.offer(Bound { v6, port }, Incoming { peer, end }) {
@@ -195,8 +197,27 @@ impl VNet {
         Err(refused)
     }
 
+    /// The same, waiting for a place while as many wait to be accepted as may.
+    pub(crate) async fn connect(&self, port: u16) -> Result<HostEnd, Unreachable> {
+        loop {
+            match self.dial(port) {
+                Err(Unreachable::Full) => {}
+                dialed => return dialed,
+            }
+            let listeners: Vec<_> = {
+                let state = self.state.lock();
+                let of = |v6| state.ports.get(&Bound { v6, port }).cloned().flatten();
+                [false, true].into_iter().filter_map(of).collect()
+            };
+            let room = listeners.iter().map(|listener| Box::pin(listener.reserve()));
+            if room.len() > 0 {
+                // Given back at once: whoever comes first may have it.
+                drop(futures::future::select_all(room).await);
+            }
+        }
+    }
+
     /// The ports on which the dyno listens, as they change.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for dynos that listen on $PORT"))]
     pub(crate) fn listening(&self) -> watch::Receiver<BTreeSet<u16>> {
         self.listening.subscribe()
     }

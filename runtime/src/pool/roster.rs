@@ -92,6 +92,11 @@ impl Roster {
         if rest { 0 } else { self.scale.min.min(self.scale.max) }
     }
 
+    /// Whether some have to run without a request.
+    pub(super) fn has_minimum(&self) -> bool {
+        self.scale.min > 0
+    }
+
     /// The slot gets another instance.
     pub(super) fn reopen(&mut self, number: u32) {
         self.crashed.remove(&number);

@@ -201,6 +201,17 @@ impl<T: Clone> Shared<T> {
         left.into_iter().filter(|left| left.busy).map(|left| left.handle).collect()
     }
 
+    /// The dyno `number` has crashed and rested. If there has to be a minimum, it is started again; else it takes
+    /// a request.
+    pub(crate) fn rested(self: &Arc<Self>, number: u32) {
+        let mut state = self.state.lock();
+        if state.roster.has_minimum() {
+            state.roster.forget_crashes(Some(number));
+        }
+        drop(state);
+        self.keep_minimum();
+    }
+
     /// Ends instances that had no request for `age`, down to the scale's minimum.
     pub(crate) fn reap(&self, age: Duration) {
         let mut removed = Vec::new();

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
-use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
+use wasmtime_wasi::{
+    I32Exit,
+    p2::bindings::{Command, CommandPre},
+};
 use wpaas_slug::Limits;
 
 use crate::{
@@ -36,25 +39,38 @@ pub(crate) struct Process<'a> {
 impl Process<'_> {
     /// Runs it to its end and returns its exit status. `up` is called when it runs. Dropping the future ends it.
     pub(crate) async fn run(&self, io: Io, up: impl FnOnce()) -> i32 {
+        let mut instance = match self.start(io).await {
+            Ok(instance) => instance,
+            Err(status) => return status,
+        };
+        self.log.platform("State changed from starting to up");
+        up();
+        self.complete(&mut instance).await
+    }
+
+    /// Makes the instance, which has not run yet, or returns the exit status of one that cannot be made.
+    pub(crate) async fn start(&self, io: Io) -> Result<Instance<Command>, i32> {
         let log = self.log;
         log.platform(&format!("Starting process with command `{}`", self.spec.command));
         let instantiate =
             async |store: &mut Store<DynoState>| self.program.instantiate_async(store).await;
         let started = Instance::start(self.host, self.spec, self.dyno, io, None, instantiate);
-        let mut instance = match started.await {
-            Ok(instance) => instance,
-            Err(StartError::Guest(error)) => {
+        started.await.map_err(|error| match error {
+            StartError::Guest(error) => {
                 log_trap(log, &error);
-                return TRAPPED;
+                TRAPPED
             }
-            Err(StartError::Host(error)) => {
+            StartError::Host(error) => {
                 tracing::error!(dyno = self.dyno, "cannot start: {error:#}");
                 log.platform("Cannot start process: the platform failed");
-                return NOT_STARTED;
+                NOT_STARTED
             }
-        };
-        log.platform("State changed from starting to up");
-        up();
+        })
+    }
+
+    /// Runs the instance to its end and returns its exit status.
+    pub(crate) async fn complete(&self, instance: &mut Instance<Command>) -> i32 {
+        let log = self.log;
         let ended = instance.guest.wasi_cli_run().call_run(&mut instance.store).await;
         instance.flush_output();
         let trapped = match ended {
@@ -65,7 +81,7 @@ impl Process<'_> {
         let memory = |quota, error| {
             if instance.memory().refused() {
                 self.spec.metrics.memory(quota);
-                log_memory(log, &instance, error);
+                log_memory(log, instance, error);
             }
         };
         let status = match &trapped {

@@ -11,7 +11,7 @@ use tokio::{
 };
 use wpaas_slug::{
     Limits, World,
-    feed::{AppSpec, Change, NodeLink, Scale},
+    feed::{AppSpec, Scale},
 };
 
 use crate::support::{Host, app, configure, host, process_type, slug_of, soon};
@@ -209,13 +209,4 @@ async fn a_client_that_reads_nothing_is_left() {
     let line = host.log.line("code=H").await;
     assert!(line.contains("code=H15") || line.contains("code=H27"), "{line}");
     assert_eq!(host.get("/count").await.ok(), "x");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_command_as_web_is_refused_with_the_fix() {
-    let host = host(|_| {}).await;
-    let web = process_type(&host.store, "cgi", World::Cli).await;
-    let app = app("app", Some(slug_of(&host.store, vec![("web", web)]).await));
-    let error = host.node.apply(Change::App(app.into())).await.unwrap_err();
-    assert!(error.permanent && error.message.contains("serve = \"cgi\""), "{error}");
 }

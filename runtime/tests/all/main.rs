@@ -38,6 +38,7 @@ mod releases;
 mod sandbox;
 mod slow;
 mod smuggling;
+mod socket;
 mod support;
 mod tls;
 mod traces;

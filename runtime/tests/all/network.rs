@@ -20,7 +20,7 @@ use tokio_rustls::{TlsAcceptor, rustls};
 use wpaas_runtime::{Builder, Resolve};
 use wpaas_slug::{
     Limits,
-    feed::{EgressRule, Scale},
+    feed::{EgressRule, EgressTls, Scale},
 };
 
 use crate::support::{Host, app, guest, host_with, slug, soon};
@@ -65,8 +65,11 @@ async fn open(
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut app = app("app", Some(slug));
     app.formation.insert("web".into(), Scale { min: 0, max: 1 });
-    let rule =
-        |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
+    let rule = |(host, port): &(&str, Option<u16>)| EgressRule {
+        host: (*host).into(),
+        port: *port,
+        tls: None,
+    };
     app.release.as_mut().unwrap().egress = rules.iter().map(rule).collect();
     host.apply(&app).await;
     host
@@ -481,7 +484,7 @@ async fn a_release_with_a_rule_that_means_nothing_is_refused() {
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut app = app("other", Some(slug));
     app.release.as_mut().unwrap().egress =
-        vec![EgressRule { host: "http://example.com".into(), port: None }];
+        vec![EgressRule { host: "http://example.com".into(), port: None, tls: None }];
     let app = Arc::new(app);
     for result in
         [host.node.prepare(app.clone()).await, host.node.apply(Change::App(app.clone())).await]
@@ -489,4 +492,85 @@ async fn a_release_with_a_rule_that_means_nothing_is_refused() {
         let error = result.unwrap_err();
         assert!(error.permanent && error.message.contains("http://example.com"), "{error:?}");
     }
+}
+
+/// Echoes what comes over TLS. `preamble` is what has to come before it, and is answered by `S`.
+async fn secure_echo(config: rustls::ServerConfig, preamble: &'static [u8]) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (listener, address) = listener().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut first = vec![0; preamble.len()];
+                stream.read_exact(&mut first).await.unwrap();
+                if first != preamble {
+                    return;
+                }
+                if !preamble.is_empty() {
+                    stream.write_all(b"S").await.unwrap();
+                }
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut bytes = Vec::new();
+                let _ = stream.read_to_end(&mut bytes).await;
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+/// A node whose app reaches `secure.example` and `other.example`, which are this machine, in this way.
+async fn secured(how: EgressTls, authority: String) -> Host {
+    let inside: &[&[&str]] = &[&["127.0.0.1"]];
+    let names = Names::of(&[("secure.example", inside), ("other.example", inside)]);
+    let build = |builder: Builder| builder.resolver(names).trusted_certificates(authority);
+    let host = host_with(|_| {}, build).await;
+    let slug = slug(&host.store, guest("attack"), &[], false).await;
+    let mut app = app("app", Some(slug));
+    let rule = |host: &str, tls| EgressRule { host: host.into(), port: None, tls };
+    app.release.as_mut().unwrap().egress = vec![
+        rule("127.0.0.1", None),
+        rule("secure.example", Some(how)),
+        rule("other.example", Some(how)),
+    ];
+    host.apply(&app).await;
+    host
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_does_tls_for_guests_where_a_rule_says_so() {
+    const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
+    for (how, preamble) in [(EgressTls::Tls, &b""[..]), (EgressTls::Pgtls, SSL_REQUEST)] {
+        let (config, authority) = certificates();
+        let port = secure_echo(config, preamble).await.port();
+        let host = secured(how, authority).await;
+        let text = host.get(&format!("/talk?to=secure.example:{port}&text=plain")).await.ok();
+        assert_eq!(text, "plain", "{how:?}");
+        let text = host.get(&format!("/talk?to=other.example:{port}&text=plain")).await.ok();
+        assert!(text.contains("refused"), "{how:?}: {text}");
+        let line = format!("Connection to other.example:{port} failed in its TLS handshake");
+        host.log.line(&line).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_without_tls_is_not_spoken_to() {
+    let (listener, address) = listener().await;
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; 8]).await.unwrap();
+        stream.write_all(b"N").await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        rest
+    });
+    let (_, authority) = certificates();
+    let host = secured(EgressTls::Pgtls, authority).await;
+    let port = address.port();
+    let text = host.get(&format!("/talk?to=secure.example:{port}&text=secret")).await.ok();
+    assert!(text.starts_with("refused"), "{text}");
+    host.log.line("failed in its TLS handshake: the server does not do TLS").await;
+    assert_eq!(soon(heard).await.unwrap(), b"", "the guest's words stay here");
 }

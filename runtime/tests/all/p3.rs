@@ -339,7 +339,8 @@ async fn outgoing_requests_pass_the_egress_rules() {
     host.log.line("heroku[web.1]: Connection to ").await;
     let release = app.release.as_mut().unwrap();
     release.version = 2;
-    release.egress = vec![EgressRule { host: "127.0.0.1".into(), port: Some(address.port()) }];
+    release.egress =
+        vec![EgressRule { host: "127.0.0.1".into(), port: Some(address.port()), tls: None }];
     host.apply(&app).await;
     assert_eq!(host.get(&format!("/fetch?{address}/x")).await.ok(), "200 hi");
 }

@@ -52,7 +52,7 @@ impl Raw {
     }
 
     /// Reads until `text` has come and takes everything to its end.
-    async fn until(&mut self, text: &str) -> Option<String> {
+    pub async fn until(&mut self, text: &str) -> Option<String> {
         loop {
             let found =
                 self.unread.windows(text.len()).position(|window| window == text.as_bytes());

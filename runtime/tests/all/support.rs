@@ -122,6 +122,7 @@ async fn shared_code() -> &'static Path {
             ("attack", "web", http),
             ("component-hello", "web", http),
             ("cgi", "command", command),
+            ("socket", "command", command),
             ("worker", "command", command),
         ] {
             let slug =
@@ -296,6 +297,16 @@ impl Host {
             }
         })
         .await;
+    }
+
+    /// The app's dynos with their states.
+    pub fn node_dynos(&self, app: &AppSpec) -> Vec<(String, DynoState)> {
+        self.node.dynos(app.id).into_iter().map(|dyno| (dyno.name, dyno.state)).collect()
+    }
+
+    /// Restarts all dynos of the app.
+    pub async fn restart(&self, app: &AppSpec) {
+        self.node.restart(app.id, None).await;
     }
 
     pub async fn apply(&self, app: &AppSpec) {

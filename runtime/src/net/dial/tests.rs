@@ -54,8 +54,11 @@ fn world(rules: &[(&str, Option<u16>)], answers: &[&[&str]], limits: Limits) -> 
     }
     let options = Options { resolver: Some(script.clone()), ..Options::default() };
     let network = Network::new(options, Arc::new(limits)).unwrap();
-    let rule =
-        |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
+    let rule = |(host, port): &(&str, Option<u16>)| EgressRule {
+        host: (*host).into(),
+        port: *port,
+        tls: None,
+    };
     let egress = network.egress(&rules.iter().map(rule).collect::<Vec<_>>()).unwrap();
     let dyno = DynoLog::new(log.clone(), Uuid::nil(), "web.1", 1000);
     World { dialer: Dialer::new(network, egress, dyno), log, script }
@@ -181,7 +184,7 @@ async fn lookups_count_until_they_end_whoever_waits_for_them() {
     let options = Options { resolver: Some(resolver), ..Options::default() };
     let limits = Limits { dyno_lookups: 2, ..Limits::default() };
     let network = Network::new(options, Arc::new(limits)).unwrap();
-    let egress = network.egress(&[EgressRule { host: "*".into(), port: None }]).unwrap();
+    let egress = network.egress(&[EgressRule { host: "*".into(), port: None, tls: None }]).unwrap();
     let log = DynoLog::new(Arc::new(Log::default()), Uuid::nil(), "web.1", 1000);
     let dialer = Dialer::new(network, egress, log);
     let name = Host::parse("slow.example").unwrap();
@@ -207,7 +210,7 @@ async fn no_more_addresses_are_tried_than_allowed() {
 fn a_release_has_a_bounded_number_of_rules() {
     let limits = Limits { egress_rules: 2, ..Limits::default() };
     let network = Network::new(Options::default(), Arc::new(limits)).unwrap();
-    let rule = EgressRule { host: "*".into(), port: None };
+    let rule = EgressRule { host: "*".into(), port: None, tls: None };
     assert!(network.egress(&vec![rule.clone(); 2]).is_ok());
     let error = network.egress(&vec![rule; 3]).unwrap_err();
     assert!(error.permanent(), "{error}");

@@ -1,8 +1,11 @@
 use super::*;
 
 fn rules(rules: &[(&str, Option<u16>)]) -> Egress {
-    let rule =
-        |(host, port): &(&str, Option<u16>)| EgressRule { host: (*host).into(), port: *port };
+    let rule = |(host, port): &(&str, Option<u16>)| EgressRule {
+        host: (*host).into(),
+        port: *port,
+        tls: None,
+    };
     Egress::compile(&rules.iter().map(rule).collect::<Vec<_>>(), &[]).unwrap()
 }
 
@@ -150,7 +153,7 @@ fn the_operator_opens_networks_to_all() {
 fn rules_that_mean_nothing_are_refused() {
     for host in ["", "a b", "**", "*.", "*.1.2.3.4", "a.*.com", "http://a", "a:443", "10.0.0.0/33"]
     {
-        let rule = EgressRule { host: host.into(), port: None };
+        let rule = EgressRule { host: host.into(), port: None, tls: None };
         assert_eq!(Egress::compile(&[rule], &[]).unwrap_err(), BadRule(host.into()));
     }
 }

@@ -3,8 +3,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::net::pipe::{End, Ended};
 
-const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 5)), 1234);
-
 fn vnet() -> Arc<VNet> {
     VNet::new(&Limits { socket_backlog: 2, dyno_sockets: 3, dyno_names: 2, ..Limits::default() })
 }
@@ -58,13 +56,13 @@ fn sockets_and_names_are_limited() {
 #[tokio::test]
 async fn a_dial_reaches_whoever_listens_and_half_a_close_leaves_the_other_half() {
     let vnet = vnet();
-    assert_eq!(vnet.dial(8080, PEER).err(), Some(Unreachable::NotListening));
+    assert_eq!(vnet.dial(8080).err(), Some(Unreachable::NotListening));
     let (bound, _) = vnet.bind(on("0.0.0.0:8080")).unwrap();
-    assert_eq!(vnet.dial(8080, PEER).err(), Some(Unreachable::NotListening));
+    assert_eq!(vnet.dial(8080).err(), Some(Unreachable::NotListening));
     let mut backlog = vnet.listen(bound, 128);
-    let mut host = vnet.dial(8080, PEER).unwrap();
+    let mut host = vnet.dial(8080).unwrap();
     let mut incoming = backlog.recv().await.unwrap();
-    assert_eq!(incoming.peer, PEER);
+    assert_eq!(incoming.peer, ROUTER);
     incoming.end.taken = true;
     host.write_all(b"request").await.unwrap();
     host.shutdown().await.unwrap();
@@ -85,8 +83,8 @@ async fn who_is_not_accepted_is_reset_and_a_full_backlog_refuses() {
     let (bound, _) = vnet.bind(on("[::1]:8080")).unwrap();
     // The guest's wish is cut to the limit of two.
     let backlog = vnet.listen(bound, usize::MAX);
-    let mut waiting = vec![vnet.dial(8080, PEER).unwrap(), vnet.dial(8080, PEER).unwrap()];
-    assert_eq!(vnet.dial(8080, PEER).err(), Some(Unreachable::Full));
+    let mut waiting = vec![vnet.dial(8080).unwrap(), vnet.dial(8080).unwrap()];
+    assert_eq!(vnet.dial(8080).err(), Some(Unreachable::Full));
     drop(backlog);
     for host in &mut waiting {
         let error = host.read_u8().await.unwrap_err();
@@ -99,7 +97,7 @@ async fn the_end_of_a_dyno_is_a_reset_for_everybody_who_talks_to_it() {
     let vnet = vnet();
     let (bound, _) = vnet.bind(on("0.0.0.0:8080")).unwrap();
     let mut backlog = vnet.listen(bound, 128);
-    let mut host = vnet.dial(8080, PEER).unwrap();
+    let mut host = vnet.dial(8080).unwrap();
     let mut incoming = backlog.recv().await.unwrap();
     incoming.end.taken = true;
     incoming.end.output.grant().unwrap();
@@ -116,7 +114,7 @@ async fn the_end_of_a_dyno_is_a_reset_for_everybody_who_talks_to_it() {
     let (kind, mut host) = reading.await.unwrap();
     assert_eq!(kind, std::io::ErrorKind::ConnectionReset);
     assert!(host.write_all(b"x").await.is_err());
-    assert_eq!(vnet.dial(8080, PEER).err(), Some(Unreachable::Dead));
+    assert_eq!(vnet.dial(8080).err(), Some(Unreachable::Dead));
     assert!(!listening.borrow_and_update().contains(&8080));
     drop(host);
     assert_eq!(vnet.account.used(), 0);
