@@ -16,8 +16,20 @@ use crate::{
     framing::Framing,
     lines::cut,
     net,
+    socket::Frames,
     table::normal,
 };
+
+/// The frames of a WebSocket: where one ends does not depend on the pieces in which it comes.
+pub fn websocket(bytes: &[u8]) {
+    let Some((step, bytes)) = bytes.split_first() else { return };
+    let (mut whole, mut pieces) = (Frames::default(), Frames::default());
+    whole.follow(bytes);
+    for piece in bytes.chunks(usize::from(*step).max(1)) {
+        pieces.follow(piece);
+    }
+    assert_eq!(whole.is_between(), pieces.is_between());
+}
 
 /// A request as it comes from outside: a line with its target, then its fields; what a client can make the
 /// router look up and pass on.

@@ -204,6 +204,10 @@ impl Drop for Pending {
 }
 
 /// What a dyno has said.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every answer is a response, and a box would be an allocation for each request"
+)]
 enum Answer {
     Response(Response<RouterBody>),
     /// It changes the connection's protocol.

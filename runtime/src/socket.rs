@@ -22,4 +22,6 @@ mod tunnel;
 
 pub(crate) use accounts::Share;
 pub(crate) use formation::Sockets;
+#[cfg(fuzzing)]
+pub(crate) use frames::Frames;
 pub(crate) use tunnel::Tunnel;

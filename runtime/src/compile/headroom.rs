@@ -27,6 +27,7 @@ use wasmparser::{
 };
 
 /// Part of the code's shape: to be raised when what this makes of a component changes.
+#[cfg(feature = "compiler")]
 pub(crate) const VERSION: u32 = 1;
 
 /// Pages of 64 KiB that a memory gets on top.
