@@ -94,8 +94,11 @@ const KEPT_ARGUMENTS = [
   ['$import_wasi_io_poll_0_2_10$poll(result2, len2);', '$dealloc(result2, len2 * 4, 4);'],
 ];
 
+// They define no class for a resource without methods, and then use it.
+const MISSING_CLASS = ['class import_ipNameLookup_0_2_10$ResolveAddressStream {', 'class import_network_0_2_10$Network {}\n'];
+
 /** Patches what componentize-js generates: `await` this before `componentize`. */
-async function freeArguments() {
+async function mendBindings() {
   const componentizer = import.meta.resolve('@bytecodealliance/componentize-js');
   const { splicer } = await import(new URL('../lib/spidermonkey-embedding-splicer.js', componentizer));
   const { spliceBindings } = splicer;
@@ -105,6 +108,9 @@ async function freeArguments() {
       if (result.jsBindings.split(call).length !== 2) throw new Error(`the bindings have changed: ${call}`);
       result.jsBindings = result.jsBindings.replace(call, () => `${call} ${free}`);
     }
+    const [place, definition] = MISSING_CLASS;
+    if (result.jsBindings.split(place).length !== 2) throw new Error('the bindings have changed: Network');
+    result.jsBindings = result.jsBindings.replace(place, () => definition + place);
     return result;
   };
 }
@@ -115,7 +121,7 @@ async function main(out) {
     // The name shows in the engine's stack traces; src/lang/stack.js knows it.
     const sourcePath = join(scratch, 'wpaas-node.js');
     await writeFile(sourcePath, await bundle());
-    await freeArguments();
+    await mendBindings();
     const { component } = await componentize({
       sourcePath,
       sourceName: 'wpaas-node.js',

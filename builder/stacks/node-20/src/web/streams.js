@@ -63,6 +63,64 @@ Object.defineProperty(Blob.prototype, 'stream', {
   },
 });
 
+// The engine refuses every signal here.
+const { pipeTo, pipeThrough } = ReadableStream.prototype;
+
+async function pipeWithSignal(from, to, { preventClose, preventAbort, preventCancel, signal }) {
+  const reader = from.getReader();
+  const writer = to.getWriter();
+  let stop;
+  const aborted = new Promise((_, reject) => {
+    stop = () => reject(signal.reason);
+  });
+  aborted.catch(() => {});
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
+  try {
+    for (;;) {
+      await Promise.race([writer.ready, aborted]);
+      const { done, value } = await Promise.race([reader.read(), aborted]);
+      if (done) break;
+      // What fails is told by `ready` or `close`.
+      writer.write(value).catch(() => {});
+    }
+    if (!preventClose) await Promise.race([writer.close(), aborted]);
+  } catch (error) {
+    // Whichever side failed, the other one is told.
+    await Promise.all([
+      preventAbort ? undefined : writer.abort(error).catch(() => {}),
+      preventCancel ? undefined : reader.cancel(error).catch(() => {}),
+    ]);
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    reader.releaseLock();
+    writer.releaseLock();
+  }
+}
+
+Object.defineProperties(ReadableStream.prototype, {
+  pipeTo: {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value: function (to, options) {
+      if (options?.signal === undefined) return pipeTo.call(this, to, options);
+      return pipeWithSignal(this, to, options);
+    },
+  },
+  pipeThrough: {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value: function (transform, options) {
+      if (options?.signal === undefined) return pipeThrough.call(this, transform, options);
+      pipeWithSignal(this, transform.writable, options).catch(() => {});
+      return transform.readable;
+    },
+  },
+});
+
 class TextDecoderStream {
   #decoder;
   #transform;
