@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { componentize } from '@bytecodealliance/componentize-js';
-import { build } from 'esbuild';
+import { build as esbuild } from 'esbuild';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const inSource = (file) => join(here, 'src', file);
@@ -48,6 +48,16 @@ const ownModules = {
       contents: await readFile(args.path, 'utf8'),
       loader: 'text',
     }));
+    // A module with its packages as the text of a script, to be evaluated when it is needed.
+    build.onResolve({ filter: /^script:/ }, (args) => ({
+      path: inSource(args.path.slice('script:'.length)),
+      namespace: 'script',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'script' }, async (args) => {
+      const settings = { bundle: true, write: false, format: 'iife', platform: 'neutral', minify: true, target: 'es2022' };
+      const script = await esbuild({ ...settings, entryPoints: [args.path], mainFields: ['module', 'main'] });
+      return { contents: script.outputFiles[0].text, loader: 'text' };
+    });
     // unenv's placeholders then throw the stack's own error.
     build.onResolve({ filter: /_internal\/utils\.mjs$/ }, () => ({ path: inSource('lang/unavailable.js') }));
     // The package has polyfills of what every engine has had for years.
@@ -62,7 +72,7 @@ const ownModules = {
 
 /** The stack's sources as one module. */
 async function bundle() {
-  const result = await build({
+  const result = await esbuild({
     entryPoints: [inSource('main.js')],
     absWorkingDir: here,
     bundle: true,

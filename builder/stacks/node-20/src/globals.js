@@ -2,6 +2,7 @@
 import './lang/install.js';
 import './lang/abort.js';
 import './lang/inspect-web.js';
+import './web/intl.js';
 import './web/streams.js';
 import { encodeForm } from './web/form-data.js';
 import buffer from './node/buffer.js';

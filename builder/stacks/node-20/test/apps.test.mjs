@@ -65,9 +65,8 @@ async function entryForNode(app, entry) {
   return '.wpaas/node.mjs';
 }
 
-async function compare(name) {
+async function compare(name, { entry, env = {}, build: script, node: hasNode = true, requests }) {
   const app = join(directory, name);
-  const { entry, env = {}, build: script, node: hasNode = true, requests } = JSON.parse(await readFile(`${app}.json`, 'utf8'));
   if (script !== undefined) {
     const built = await run('npm', ['run', script], { cwd: app });
     assert.equal(built.status, 0, built.stdout + built.stderr);
@@ -78,7 +77,8 @@ async function compare(name) {
   try {
     if (hasNode) hosts.push(await onNode(app, env, await entryForNode(app, entry)));
     const [stack, node] = hosts;
-    for (const one of requests) {
+    // The host of these tests fails at some that the platform serves.
+    for (const one of requests.filter(({ platform }) => !platform)) {
       const what = `${one.method ?? 'GET'} ${one.path}`;
       const [actual, expected] = await Promise.all(hosts.map(({ url }) => ask(url, one)));
       if (expected !== undefined) {
@@ -97,5 +97,9 @@ async function compare(name) {
 
 const names = (await readdir(directory)).filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
 for (const name of names.sort()) {
-  if (only === undefined || only.split(',').includes(name)) test(name, { timeout: 120_000 }, () => compare(name));
+  if (only !== undefined && !only.split(',').includes(name)) continue;
+  const table = JSON.parse(await readFile(join(directory, `${name}.json`), 'utf8'));
+  // The platform's tests start what these need.
+  const skip = table.services === undefined ? false : `needs ${table.services.join(' and ')}`;
+  test(name, { timeout: 120_000, skip }, () => compare(name, table));
 }
