@@ -4,6 +4,7 @@ import './lang/abort.js';
 import './lang/inspect-web.js';
 import './web/intl.js';
 import './web/streams.js';
+import './web/subtle.js';
 import { encodeForm } from './web/form-data.js';
 import buffer from './node/buffer.js';
 import process from './node/process.js';
