@@ -6,6 +6,7 @@ import { lineTable } from './lines.mjs';
 import { addons } from './addons.mjs';
 import { PACKAGES, findPackages, packages } from './packages.mjs';
 import { builtins, missing } from './resolve.mjs';
+import { refused } from './refused.mjs';
 import { restoreStrict, sources } from './sources.mjs';
 
 /** Where the app's directory is mounted in a dyno. */
@@ -59,7 +60,7 @@ async function run(app, entry, optional, found) {
       target: 'es2024',
       define: { 'import.meta': '__wpaas_meta' },
       supported: { 'dynamic-import': false },
-      plugins: [missing(optional), builtins(), addons(), packages(app, found), sources(app, entry)],
+      plugins: [missing(optional), refused(), builtins(), addons(), packages(app, found), sources(app, entry)],
       sourcemap: 'external',
       sourcesContent: false,
       legalComments: 'none',

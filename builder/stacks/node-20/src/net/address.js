@@ -1,6 +1,6 @@
 // IP addresses: as text, and as the host has them.
 
-const V4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+const V4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 export const isIPv4 = (text) => V4.test(text);
 

@@ -1,6 +1,7 @@
 // net.Socket: a stream over a TCP connection that the app opens.
 import stream from '../node/stream.js';
 import buffer from '../node/buffer.js';
+import { defer } from '../loop/loop.js';
 import { nextTick } from '../loop/ticks.js';
 import { clearTimeout, setTimeout } from '../loop/timers.js';
 import { codedError, invalidArgType, outOfRange } from '../lang/codes.js';
@@ -26,7 +27,7 @@ export function Socket(options) {
   Duplex.call(this, {
     allowHalfOpen: options?.allowHalfOpen ?? false,
     highWaterMark: options?.highWaterMark ?? HIGH_WATER_MARK,
-    emitClose: true,
+    emitClose: false,
     autoDestroy: true,
     signal: options?.signal,
   });
@@ -55,6 +56,9 @@ export function connectArguments(args) {
 }
 
 function portOf({ port }) {
+  if (port === undefined) {
+    throw codedError(TypeError, 'ERR_MISSING_ARGS', 'The "options" or "port" or "path" argument must be specified');
+  }
   if (typeof port !== 'number' && typeof port !== 'string') {
     throw invalidArgType('options.port', 'of type number or string', port);
   }
@@ -158,15 +162,14 @@ proto._destroy = function (error, done) {
   this.connecting = false;
   clearTimeout(this[kTimer]);
   this[kEarly].length = 0;
+  const wasOpen = this[kConnection] !== undefined;
   this[kConnection]?.close();
   this[kConnection] = undefined;
   done(error);
-  // `close` tells whether there was an error; the stream's own does not.
-  this._hadError = Boolean(error);
-};
-
-proto.emit = function emit(name, ...args) {
-  return Duplex.prototype.emit.call(this, name, ...(name === 'close' && args.length === 0 ? [this._hadError ?? false] : args));
+  // As in Node, in a turn of its own when there was something to close.
+  const closed = () => this.emit('close', Boolean(error));
+  if (wasOpen) defer(closed);
+  else nextTick(closed);
 };
 
 /** Something happened: the time of silence begins anew. */
