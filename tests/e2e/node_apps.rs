@@ -82,7 +82,8 @@ async fn answers_as_told(server: &Server, app: &str, wanted: &Request) {
     let zipped = headers.get("content-encoding").is_some_and(|value| value == "gzip");
     let text = if zipped {
         let mut text = String::new();
-        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*bytes), &mut text).unwrap();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*bytes), &mut text)
+            .unwrap();
         text
     } else {
         String::from_utf8_lossy(&bytes).into_owned()
