@@ -7,10 +7,13 @@ import { addons } from './addons.mjs';
 import { PACKAGES, findPackages, packages } from './packages.mjs';
 import { builtins, missing } from './resolve.mjs';
 import { refused } from './refused.mjs';
-import { restoreStrict, sources } from './sources.mjs';
+import { ASYNC_CONTEXT, restoreStrict, sources } from './sources.mjs';
 
 /** Where the app's directory is mounted in a dyno. */
 export const MOUNT = '/app';
+
+// The engine's own `await` cannot be followed by AsyncLocalStorage; one by generators and promises can.
+const WITHOUT_AWAIT = { 'async-await': false, 'async-generator': false, 'for-await': false, 'top-level-await': true };
 
 /** Bundles the app in directory `app` from its file `entry`: `{ code, warnings }`. */
 export async function bundleApp(app, entry) {
@@ -18,8 +21,14 @@ export async function bundleApp(app, entry) {
   // Node. Which they are is known only from a first run.
   const optional = new Set();
   const found = await findPackages(app);
+  const traits = new Set();
+  let lowered = false;
   for (;;) {
-    const result = await run(app, entry, optional, found);
+    const result = await run(app, entry, { optional, found, traits, lowered });
+    if (result.errors.length === 0 && traits.has(ASYNC_CONTEXT) && !lowered) {
+      lowered = true;
+      continue;
+    }
     if (result.errors.length === 0) return finish(app, result);
     const before = optional.size;
     for (const message of result.errors) {
@@ -43,7 +52,7 @@ function isLazyInPackage({ location }) {
   );
 }
 
-async function run(app, entry, optional, found) {
+async function run(app, entry, { optional, found, traits, lowered }) {
   try {
     return await build({
       // A module around the entry, so that the output has no exports of its own.
@@ -59,8 +68,8 @@ async function run(app, entry, optional, found) {
       conditions: [],
       target: 'es2024',
       define: { 'import.meta': '__wpaas_meta' },
-      supported: { 'dynamic-import': false },
-      plugins: [missing(optional), refused(), builtins(), addons(), packages(app, found), sources(app, entry)],
+      supported: { 'dynamic-import': false, ...(lowered ? WITHOUT_AWAIT : {}) },
+      plugins: [missing(optional), refused(), builtins(), addons(), packages(app, found), sources(app, entry, traits)],
       sourcemap: 'external',
       sourcesContent: false,
       legalComments: 'none',

@@ -7,6 +7,7 @@ const util = require('node:util');
 
 const sections = {
   assert: require('./sections/assert.js'),
+  async_hooks: require('./sections/async_hooks.js'),
   buffer: require('./sections/buffer.js'),
   crypto: require('./sections/crypto.js'),
   dns: require('./sections/dns.js'),
