@@ -17,6 +17,7 @@ tests/setup/s3.sh
 tests/setup/h2spec.sh
 tests/setup/guests.sh
 tests/setup/node-stack.sh
+tests/setup/node-apps.sh
 
 say "Format"
 cargo fmt --all --check
@@ -48,6 +49,6 @@ cargo clippy "${sdk[@]}" --all-targets -- -D warnings
 cargo test "${sdk[@]}"
 
 say "Node.js stack"
-(cd "$test_cache/node-20" && npm test)
+(cd "$test_cache/node-20" && WPAAS_NODE_APPS="$test_cache/node-apps" npm test)
 
 say "All tests passed in $((SECONDS - started)) s"

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,14 @@ pub(crate) struct Args {
     /// Address of the node's metrics for Prometheus [default: none]
     #[arg(long, env = "WPAAS_METRICS", value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
+    /// Network that every app may connect to, on every port; may be repeated [default: none]
+    #[arg(
+        long = "egress-network",
+        env = "WPAAS_EGRESS_NETWORKS",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    egress_networks: Vec<IpNet>,
 }
 
 /// Who owns this platform and the token that the command line uses, as kept in the data directory.
@@ -98,6 +107,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .compiler(compiler(args.wasi)?)
         .wasi_http_p3(args.wasi.p3)
         .apps_domain(&args.apps_domain)
+        .egress_networks(args.egress_networks)
         .threads(std::thread::available_parallelism().map_or(1, usize::from));
     if let Some(spans) = &spans {
         node = node.span_sink(Arc::clone(spans) as _);

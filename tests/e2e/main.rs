@@ -18,6 +18,7 @@ mod dev;
 mod https;
 mod kill;
 mod ledger;
+mod node_apps;
 mod observe;
 mod releases;
 mod s3;

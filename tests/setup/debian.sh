@@ -13,6 +13,9 @@ missing_packages() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   # Attacks the router with slow clients.
   command -v slowhttptest >/dev/null || echo slowhttptest
+  # Databases that Node apps under test talk to.
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
+  command -v redis-server >/dev/null || echo redis-server
   # For guests and apps in Rust.
   has_wasip2_std || has_debian_wasi || echo rustc-web cargo-web rust-web-src wasi-libc lld
 }

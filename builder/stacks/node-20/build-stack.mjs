@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { componentize } from '@bytecodealliance/componentize-js';
-import { build } from 'esbuild';
+import { build as esbuild } from 'esbuild';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const inSource = (file) => join(here, 'src', file);
@@ -48,6 +48,16 @@ const ownModules = {
       contents: await readFile(args.path, 'utf8'),
       loader: 'text',
     }));
+    // A module with its packages as the text of a script, to be evaluated when it is needed.
+    build.onResolve({ filter: /^script:/ }, (args) => ({
+      path: inSource(args.path.slice('script:'.length)),
+      namespace: 'script',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'script' }, async (args) => {
+      const settings = { bundle: true, write: false, format: 'iife', platform: 'neutral', minify: true, target: 'es2022' };
+      const script = await esbuild({ ...settings, entryPoints: [args.path], mainFields: ['module', 'main'] });
+      return { contents: script.outputFiles[0].text, loader: 'text' };
+    });
     // unenv's placeholders then throw the stack's own error.
     build.onResolve({ filter: /_internal\/utils\.mjs$/ }, () => ({ path: inSource('lang/unavailable.js') }));
     // The package has polyfills of what every engine has had for years.
@@ -62,7 +72,7 @@ const ownModules = {
 
 /** The stack's sources as one module. */
 async function bundle() {
-  const result = await build({
+  const result = await esbuild({
     entryPoints: [inSource('main.js')],
     absWorkingDir: here,
     bundle: true,
@@ -94,8 +104,11 @@ const KEPT_ARGUMENTS = [
   ['$import_wasi_io_poll_0_2_10$poll(result2, len2);', '$dealloc(result2, len2 * 4, 4);'],
 ];
 
+// They define no class for a resource without methods, and then use it.
+const MISSING_CLASS = ['class import_ipNameLookup_0_2_10$ResolveAddressStream {', 'class import_network_0_2_10$Network {}\n'];
+
 /** Patches what componentize-js generates: `await` this before `componentize`. */
-async function freeArguments() {
+async function mendBindings() {
   const componentizer = import.meta.resolve('@bytecodealliance/componentize-js');
   const { splicer } = await import(new URL('../lib/spidermonkey-embedding-splicer.js', componentizer));
   const { spliceBindings } = splicer;
@@ -105,6 +118,9 @@ async function freeArguments() {
       if (result.jsBindings.split(call).length !== 2) throw new Error(`the bindings have changed: ${call}`);
       result.jsBindings = result.jsBindings.replace(call, () => `${call} ${free}`);
     }
+    const [place, definition] = MISSING_CLASS;
+    if (result.jsBindings.split(place).length !== 2) throw new Error('the bindings have changed: Network');
+    result.jsBindings = result.jsBindings.replace(place, () => definition + place);
     return result;
   };
 }
@@ -115,7 +131,7 @@ async function main(out) {
     // The name shows in the engine's stack traces; src/lang/stack.js knows it.
     const sourcePath = join(scratch, 'wpaas-node.js');
     await writeFile(sourcePath, await bundle());
-    await freeArguments();
+    await mendBindings();
     const { component } = await componentize({
       sourcePath,
       sourceName: 'wpaas-node.js',

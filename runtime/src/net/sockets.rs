@@ -40,12 +40,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<DynoState>) -> wasmtime::Result<
         let (net, table) = state.net();
         View { net, table }
     }
+    // Engines of languages import the whole interface, this function with it.
+    let mut whole = network::LinkOptions::default();
+    whole.network_error_code(true);
+    network::add_to_linker::<DynoState, HasView>(linker, &whole, view)?;
     sockets::tcp::add_to_linker::<DynoState, HasView>(linker, view)?;
     sockets::tcp_create_socket::add_to_linker::<DynoState, HasView>(linker, view)?;
     sockets::ip_name_lookup::add_to_linker::<DynoState, HasView>(linker, view)
 }
 
-/// The other interfaces' errors are turned into WASI's by this one. Guests call wasmtime-wasi's.
+/// The other interfaces' errors are turned into WASI's by this one.
 impl network::Host for View<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         error.downcast()

@@ -62,7 +62,11 @@ async function loadJson(args) {
   }
 }
 
-export function sources(app, entry) {
+/** The trait of apps that follow an asynchronous context. */
+export const ASYNC_CONTEXT = 'async context';
+
+/** Notes in `traits` what the app is seen to use. */
+export function sources(app, entry, traits) {
   const main = resolve(app, entry);
   return {
     name: 'sources',
@@ -71,6 +75,7 @@ export function sources(app, entry) {
       build.onLoad({ filter: /\.(?:[cm]?[jt]s|[jt]sx)$/, namespace: 'file' }, async (args) => {
         let text = await readFile(args.path, 'utf8');
         let loader = LOADERS[extname(args.path)];
+        if (/\bAsyncLocalStorage\b/.test(text)) traits.add(ASYNC_CONTEXT);
         const isEntry = args.path === main;
         let changed = false;
         if (isEntry && /\brequire\.main\b/.test(text)) {

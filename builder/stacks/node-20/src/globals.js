@@ -2,6 +2,10 @@
 import './lang/install.js';
 import './lang/abort.js';
 import './lang/inspect-web.js';
+import './web/intl.js';
+import './web/streams.js';
+import './web/subtle.js';
+import { encodeForm } from './web/form-data.js';
 import buffer from './node/buffer.js';
 import process from './node/process.js';
 import console from './node/console.js';
@@ -28,7 +32,11 @@ for (const name of ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'
 const engineFetch = globalThis.fetch;
 define('fetch', function fetch(input, init) {
   const end = startCall();
-  const response = engineFetch.call(globalThis, input, init);
+  const encoded = encodeForm(init);
+  const response =
+    encoded === init
+      ? engineFetch.call(globalThis, input, init)
+      : encoded.then((form) => engineFetch.call(globalThis, input, form));
   response.then(end, end);
   return trackEngineWork(response);
 });

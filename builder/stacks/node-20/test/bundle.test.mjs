@@ -13,15 +13,15 @@ async function load(out) {
   return (0, eval)(source);
 }
 
-/** Bundles `files` and runs the bundle; what the app left in `globalThis.result`. */
-async function result(files, entry = 'server.js') {
+/** Bundles `files` and runs the bundle; what the app left in `globalThis.result`. `host` gets what the bundle tells. */
+async function result(files, entry = 'server.js', host = { entry() {}, packages() {} }) {
   const app = await makeApp(files);
   const { status, stderr, out } = await bundle(app, entry);
   assert.equal(status, 0, stderr);
   const main = `/app/${entry}`;
   const module = { exports: {} };
   delete globalThis.result;
-  await (await load(out)).call(module.exports, createRequire(import.meta.url), module, module.exports, main, '/app');
+  await (await load(out)).call(module.exports, createRequire(import.meta.url), module, module.exports, main, '/app', host);
   return globalThis.result;
 }
 
@@ -257,6 +257,43 @@ test('an addon that only makes another package faster may be missing', async () 
   });
   assert.equal(value, 'MODULE_NOT_FOUND');
 });
+
+test('packages that the app names are there under computed names', async () => {
+  let packages;
+  const host = { entry() {}, packages: (found) => (packages = found) };
+  const files = {
+    'package.json': '{"dependencies": {"ejs": "1", "pug": "1", "unused": "1", "used": "1", "typescript": "1", "gone": "1"}}',
+    'server.js': 'require("used"); app.set("view engine", "ejs"); const ts = "typescript"; const g = "gone";'.replace('app', '({ set() {} })'),
+    'views/index.pug': 'h1',
+  };
+  for (const name of ['ejs', 'pug', 'unused', 'used', 'typescript']) files[`node_modules/${name}/index.js`] = `module.exports = "${name}";`;
+  await result(files, 'server.js', host);
+  assert.deepEqual(Object.keys(packages), ['ejs', 'pug']);
+  assert.equal(packages.ejs(), 'ejs');
+});
+
+test('the exports of the entry are told', async () => {
+  let exports;
+  const host = { packages() {}, entry: (found) => (exports = found) };
+  await result({ 'package.json': ESM, 'server.js': 'export default { fetch: () => 1 };' }, 'server.js', host);
+  assert.equal(exports.default.fetch(), 1);
+});
+
+for (const name of ['child_process', 'worker_threads']) {
+  test(`the app's own use of ${name} is refused`, async () => {
+    const text = await failure({ 'server.js': `require("./lib/jobs");`, 'lib/jobs.js': `const x = require("node:${name}");` });
+    assert.match(text, new RegExp(`lib/jobs\\.js:1:`));
+    assert.match(text, new RegExp(`node:${name} is not there on wpaas`));
+  });
+
+  test(`a package's use of ${name} fails when it is reached`, async () => {
+    const value = await result({
+      'server.js': 'globalThis.result = require("pkg");',
+      'node_modules/pkg/index.js': `module.exports = typeof require("${name}");`,
+    });
+    assert.equal(value, 'object');
+  });
+}
 
 test('a syntax error is shown with its line', async () => {
   const text = await failure({ 'server.js': 'const a = 1;\nconst b = ;\n' });

@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import { bundle, onNode, onStack, recipe } from './host.mjs';
 
 const SECTIONS = [
-  'assert', 'buffer', 'crypto', 'errors', 'events', 'fs', 'globals', 'http', 'path', 'process', 'stream', 'timers', 'url',
-  'util', 'zlib',
+  'assert', 'buffer', 'crypto', 'dns', 'errors', 'events', 'fs', 'globals', 'http', 'intl', 'net', 'path', 'process', 'stream', 'timers', 'url',
+  'util', 'web', 'zlib',
 ];
 const HEADERS = ['Host', 'app.localhost', 'X-One', '1', 'X-Many', 'a', 'X-Many', 'b', 'Cookie', 'a=b', 'Content-Type', 'text/plain'];
 const ENV = { GREETING: 'hello' };
@@ -30,6 +30,19 @@ before(async () => {
 after(async () => {
   await Promise.all([node?.stop(), stack?.stop()]);
   await rm(app, { recursive: true, force: true });
+});
+
+test('async_hooks', async () => {
+  const entry = 'server-async.js';
+  const { status, stderr } = await bundle(app, entry);
+  assert.equal(status, 0, stderr);
+  const hosts = [await onNode(app, ENV, entry), await onStack(app, ENV, entry)];
+  try {
+    const [expected, actual] = await Promise.all(hosts.map(({ url }) => ask(`${url}/async_hooks`)));
+    assert.deepEqual(actual.text.split('\n'), expected.text.split('\n'), hosts[1].output());
+  } finally {
+    await Promise.all(hosts.map((host) => host.stop()));
+  }
 });
 
 function ask(url) {

@@ -35,7 +35,7 @@ const routes = {
   },
   '/finish': (req, res) => { res.on('finish', () => console.log('finished')).on('close', () => console.log('closed')); res.end('x'); },
   '/console': (req, res) => { console.log('%s is %d', 'a', 1, { b: [2] }); console.error(new Error('shown')); res.end(); },
-  '/spawn': (req, res) => { require('node:child_process').spawn('ls'); },
+  '/spawn': (req, res) => { const name = 'node:child_process'; require(name).spawn('ls'); },
   '/throw': () => { throw new Error('sync boom'); },
   '/reject': async () => { await null; throw new Error('async boom'); },
   '/forgotten': () => {},

@@ -4,8 +4,9 @@ import { runLoop } from '../loop/loop.js';
 import { drainTicks } from '../loop/ticks.js';
 import { nowMs } from '../wasi/clock.js';
 import { listeningServer } from '../http/server.js';
+import { fetchHandler, serveFetch } from '../http/fetch-app.js';
 import { startProcess } from '../node/process.js';
-import { makeMainRequire } from '../node/module.js';
+import { makeMainRequire, providePackages } from '../node/module.js';
 import { writeStdio } from '../wasi/stdio.js';
 import { parseArguments } from './args.js';
 import { loadBundle } from './bundle.js';
@@ -62,7 +63,15 @@ async function boot() {
 function start(bundle, main) {
   const run = loadBundle(bundle);
   const { require, module } = makeMainRequire(main);
+  // What the bundle tells of the app: the entry's exports, and packages that are required under computed names.
+  const host = {
+    entry(exports) {
+      const app = fetchHandler(exports);
+      if (app !== undefined && listeningServer(port()) === undefined) serveFetch(app);
+    },
+    packages: providePackages,
+  };
   const directory = main.slice(0, main.lastIndexOf('/')) || '/';
   // An ES module that awaits at its top level goes on after this; one that fails there has crashed the app.
-  run.call(module.exports, require, module, module.exports, main, directory)?.then(undefined, crash);
+  run.call(module.exports, require, module, module.exports, main, directory, host)?.then(undefined, crash);
 }

@@ -87,7 +87,8 @@ export function readAll(descriptor, offset, syscall, name) {
     const [bytes, end] = guarded(() => descriptor.read(BigInt(READ_BYTES), BigInt(offset + total)), syscall, name);
     if (bytes.length > 0) parts.push(bytes);
     total += bytes.length;
-    if (end || bytes.length === 0) break;
+    // Some hosts say that every read is the last.
+    if (bytes.length === 0 || (end && bytes.length < READ_BYTES)) break;
   }
   if (parts.length === 1) return parts[0];
   const all = new Uint8Array(total);

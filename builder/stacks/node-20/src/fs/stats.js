@@ -63,10 +63,8 @@ export class Stats extends StatsBase {
     this.mtimeMs = toMs(stat.dataModificationTimestamp);
     this.ctimeMs = toMs(stat.statusChangeTimestamp ?? stat.dataModificationTimestamp);
     this.birthtimeMs = this.ctimeMs;
-    this.atime = new Date(this.atimeMs);
-    this.mtime = new Date(this.mtimeMs);
-    this.ctime = new Date(this.ctimeMs);
-    this.birthtime = new Date(this.birthtimeMs);
+    // Rounded, as Node does it: entity tags of files are made of these.
+    for (const time of ['atime', 'mtime', 'ctime', 'birthtime']) this[time] = new Date(Math.round(this[`${time}Ms`]));
   }
 }
 

@@ -1,5 +1,6 @@
 // The async context: which stores of AsyncLocalStorage hold now. Timers, immediates and ticks keep the context of
-// where they were set; the engine's own `await` cannot be followed, so after it the context is the callback's.
+// where they were set, and so do the callbacks of promises. The engine's own `await` cannot be followed: bundle.mjs makes
+// apps that use AsyncLocalStorage wait by `then`.
 
 let frame = new Map();
 
@@ -28,4 +29,24 @@ export function keepFrame(fn) {
   return function (...args) {
     return runInFrame(kept, fn, this, args);
   };
+}
+
+let following = false;
+
+/** From now on the callbacks of promises keep the context of where they were given. */
+export function followPromises() {
+  if (following) return;
+  following = true;
+  const { then } = Promise.prototype;
+  const kept = (fn) => (typeof fn === 'function' ? keepFrame(fn) : fn);
+  Object.defineProperty(Promise.prototype, 'then', {
+    configurable: true,
+    enumerable: false,
+    writable: true,
+    value: {
+      then(onFulfilled, onRejected) {
+        return then.call(this, kept(onFulfilled), kept(onRejected));
+      },
+    }.then,
+  });
 }

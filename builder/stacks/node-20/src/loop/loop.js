@@ -17,6 +17,8 @@ const engineSetTimeout = globalThis.setTimeout;
 // How long the loop may sleep in the engine when the engine itself may have work (see `engineWork`) while the app
 // also waits for the host: what the host signals is then seen this much later.
 const SHARED_WAIT_MS = 2;
+// So many turns of the engine without anything to wait for, and nothing will ever happen.
+const IDLE_TURNS = 32;
 // The longest sleep in one turn.
 const LONGEST_WAIT_MS = 60_000;
 
@@ -110,9 +112,18 @@ export async function runLoop(until, { listening = false, beat = LONGEST_WAIT_MS
     if (until()) return true;
     await runImmediates();
     if (until()) return true;
-    if (!alive(listening)) return false;
+    if (!alive(listening) && !(await engineGoesOn(until, listening))) return false;
     await runWaits(sleepLimit(beat));
   }
+}
+
+// What the engine does on its own (reading a body) shows nowhere, and takes some of its turns.
+async function engineGoesOn(until, listening) {
+  for (let turn = 0; turn < IDLE_TURNS; turn++) {
+    await engineTurn(0);
+    if (until() || alive(listening)) return true;
+  }
+  return false;
 }
 
 // One turn of the engine: every promise that can go on has gone on when this resolves.

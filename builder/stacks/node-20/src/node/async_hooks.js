@@ -1,9 +1,12 @@
 // node:async_hooks: AsyncLocalStorage and AsyncResource on the loop's context; hooks that observe nothing.
-import { currentFrame, keepFrame, runInFrame, setFrame } from '../loop/context.js';
+import { currentFrame, followPromises, keepFrame, runInFrame, setFrame } from '../loop/context.js';
 
 let nextId = 1;
 
 export class AsyncLocalStorage {
+  constructor() {
+    followPromises();
+  }
   run(store, callback, ...args) {
     return runInFrame(new Map(currentFrame()).set(this, store), callback, undefined, args);
   }

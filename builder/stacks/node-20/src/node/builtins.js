@@ -5,10 +5,12 @@ import buffer from './buffer.js';
 import console from './console.js';
 import crypto from './crypto.js';
 import diagnosticsChannel from './diagnostics_channel.js';
+import dns from './dns.js';
 import events from './events.js';
 import fs, { promises as fsPromises } from './fs.js';
 import { http, https } from './http.js';
 import { Module } from './module.js';
+import net from './net.js';
 import os from './os.js';
 import path from './path.js';
 import process from './process.js';
@@ -36,8 +38,8 @@ const modules = {
   crypto,
   dgram: unavailable.dgram,
   diagnostics_channel: diagnosticsChannel,
-  dns: unavailable.dns,
-  'dns/promises': unavailable.dns.promises,
+  dns,
+  'dns/promises': dns.promises,
   domain: unavailable.domain,
   events,
   fs,
@@ -48,7 +50,7 @@ const modules = {
   inspector: unavailable.inspector,
   'inspector/promises': unavailable.inspector,
   module: Module,
-  net: unavailable.net,
+  net,
   os,
   path,
   'path/posix': path,

@@ -11,6 +11,13 @@ import path from './path.js';
 const EXTENSIONS = ['.js', '.json', '.cjs'];
 const cache = Object.create(null);
 
+const provided = new Map();
+
+/** Packages of the bundle that code may require under a computed name: name -> function that gives the exports. */
+export function providePackages(packages) {
+  for (const name of Object.keys(packages)) provided.set(name, packages[name]);
+}
+
 function isFile(name) {
   return statSync(name, { throwIfNoEntry: false })?.isFile() === true;
 }
@@ -36,7 +43,7 @@ function resolve(request, from) {
   if (typeof request !== 'string' || request === '') {
     throw invalidArgValue('id', request, 'must be a non-empty string');
   }
-  if (builtinNames.has(request.replace(/^node:/, ''))) return request;
+  if (builtinNames.has(request.replace(/^node:/, '')) || provided.has(request)) return request;
   if (request.startsWith('node:')) {
     throw codedError(Error, 'ERR_UNKNOWN_BUILTIN_MODULE', `No such built-in module: ${request}`);
   }
@@ -77,6 +84,7 @@ let main;
 function makeRequire(module) {
   const require = function require(request) {
     const name = resolve(request, module.filename);
+    if (provided.has(name)) return provided.get(name)();
     const builtin = name.replace(/^node:/, '');
     return builtinNames.has(builtin) ? builtins(builtin) : load(name, module);
   };

@@ -1,7 +1,6 @@
 // Modules that a Wasm dyno does not have: they load, what they can honestly say works, and the rest throws an error
 // that names it.
 import EventEmitter from './events.js';
-import stream from './stream.js';
 import { createNotImplementedError, notImplementedClass, unavailableModule } from '../lang/unavailable.js';
 
 export const childProcess = unavailableModule(
@@ -32,78 +31,6 @@ export const inspector = unavailableModule('inspector', ['open', 'waitForDebugge
   Session: notImplementedClass('inspector.Session'),
 });
 
-const V4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
-const isIPv4 = (text) => V4.test(text);
-
-function isIPv6(text) {
-  const [address, zone, ...rest] = String(text).split('%');
-  if (rest.length > 0 || zone === '') return false;
-  const halves = address.split('::');
-  if (halves.length > 2) return false;
-  const groups = halves.map((half) => (half === '' ? [] : half.split(':')));
-  const all = groups.flat();
-  let count = all.length;
-  if (all.length > 0 && all.at(-1).includes('.')) {
-    if (!isIPv4(all.pop())) return false;
-    count += 1;
-  }
-  if (!all.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return false;
-  return halves.length === 2 ? count < 8 : count === 8;
-}
-
-const isIP = (text) => (isIPv4(text) ? 4 : isIPv6(text) ? 6 : 0);
-
-// Its subclasses may be made; connecting or listening is what does not work.
-class Socket extends stream.Duplex {
-  constructor(options) {
-    super(options);
-    this.connecting = false;
-  }
-  connect() {
-    throw createNotImplementedError('net.Socket.connect');
-  }
-  setTimeout() {
-    return this;
-  }
-  setNoDelay() {
-    return this;
-  }
-  setKeepAlive() {
-    return this;
-  }
-  ref() {
-    return this;
-  }
-  unref() {
-    return this;
-  }
-}
-
-class NetServer extends EventEmitter {
-  listen() {
-    throw createNotImplementedError('net.Server.listen');
-  }
-  address() {
-    return null;
-  }
-  close(callback) {
-    if (callback) globalThis.process.nextTick(callback);
-    return this;
-  }
-}
-
-export const net = unavailableModule('net', ['connect', 'createConnection', 'BlockList', 'SocketAddress'], {
-  isIP,
-  isIPv4,
-  isIPv6,
-  Socket,
-  Stream: Socket,
-  Server: NetServer,
-  createServer: () => new NetServer(),
-  getDefaultAutoSelectFamily: () => true,
-  setDefaultAutoSelectFamily() {},
-});
-
 export const tls = unavailableModule('tls', ['connect', 'createServer', 'createSecurePair'], {
   TLSSocket: notImplementedClass('tls.TLSSocket'),
   Server: notImplementedClass('tls.Server'),
@@ -113,17 +40,6 @@ export const tls = unavailableModule('tls', ['connect', 'createServer', 'createS
   rootCertificates: [],
   DEFAULT_MIN_VERSION: 'TLSv1.2',
   DEFAULT_MAX_VERSION: 'TLSv1.3',
-});
-
-const DNS = [
-  'lookup', 'lookupService', 'resolve', 'resolve4', 'resolve6', 'resolveAny', 'resolveCaa', 'resolveCname', 'resolveMx',
-  'resolveNaptr', 'resolveNs', 'resolvePtr', 'resolveSoa', 'resolveSrv', 'resolveTxt', 'reverse', 'setServers',
-];
-const dnsExtra = { getServers: () => [], setDefaultResultOrder() {}, getDefaultResultOrder: () => 'verbatim' };
-export const dns = unavailableModule('dns', DNS, {
-  ...dnsExtra,
-  Resolver: notImplementedClass('dns.Resolver'),
-  promises: unavailableModule('dns', DNS, dnsExtra),
 });
 
 export const domain = unavailableModule('domain', ['create', 'createDomain', 'Domain'], { active: null });

@@ -1,10 +1,8 @@
 // Reading and writing message bodies of wasi:http without blocking the app's other work.
 import { IncomingBody, OutgoingBody } from 'wasi:http/types@0.2.10';
 import { whenReady } from '../loop/loop.js';
-import { hostError } from './errors.js';
 import { fieldsToList, listToFields } from './fields.js';
-
-const READ_BYTES = 64 * 1024;
+import { StreamWriter, readNow } from './streams.js';
 
 /** Reads an incoming body on demand. Callbacks are called at once or in a later turn, never after `close`. */
 export class BodyReader {
@@ -25,7 +23,7 @@ export class BodyReader {
     const ready = pollable.ready();
     pollable[Symbol.dispose]();
     if (!ready) return true;
-    this.#first = this.#tryRead();
+    this.#first = readNow(this.#stream);
     return this.#first.bytes !== null || this.#first.error !== undefined;
   }
 
@@ -34,7 +32,7 @@ export class BodyReader {
    * [name, value] pairs.
    */
   read(done) {
-    const next = this.#first ?? this.#tryRead();
+    const next = this.#first ?? readNow(this.#stream);
     this.#first = undefined;
     if (next.error !== undefined) {
       this.close();
@@ -56,18 +54,6 @@ export class BodyReader {
     this.#stream = undefined;
     this.#body?.[Symbol.dispose]();
     this.#body = undefined;
-  }
-
-  #tryRead() {
-    try {
-      return { bytes: this.#stream.read(BigInt(READ_BYTES)) };
-    } catch (error) {
-      const reason = hostError(error);
-      if (reason.tag === 'closed') return { bytes: null };
-      const text = reason.val?.toDebugString?.() ?? 'the body ended early';
-      reason.val?.[Symbol.dispose]?.();
-      return { error: new Error(text) };
-    }
   }
 
   #finish(done) {
@@ -97,46 +83,22 @@ export class BodyReader {
 /** Writes an outgoing body as fast as the host takes it. */
 export class BodyWriter {
   #body;
-  #stream;
-  #cancel;
+  #writer;
 
   /** Takes ownership of the `outgoing-body`. */
   constructor(body) {
     this.#body = body;
-    this.#stream = body.write();
+    this.#writer = new StreamWriter(body.write());
   }
 
   /** Writes all of `bytes`, then calls `done(error)`. One write at a time. */
   write(bytes, done) {
-    let at = 0;
-    const step = () => {
-      this.#cancel = undefined;
-      try {
-        while (at < bytes.length) {
-          const room = Number(this.#stream.checkWrite());
-          if (room === 0) {
-            this.#cancel = whenReady(this.#stream.subscribe(), step);
-            return;
-          }
-          const part = at === 0 && room >= bytes.length ? bytes : bytes.subarray(at, at + room);
-          this.#stream.write(part);
-          at += part.length;
-        }
-        this.#stream.flush();
-      } catch (error) {
-        const reason = hostError(error);
-        reason.val?.[Symbol.dispose]?.();
-        return done(new Error('the other side closed the connection'));
-      }
-      done();
-    };
-    step();
+    this.#writer.write(bytes, done);
   }
 
   /** Completes the body; throws the host's reason when it does not match its content-length. */
   finish(trailers) {
-    this.#stream[Symbol.dispose]();
-    this.#stream = undefined;
+    this.#writer.close();
     const body = this.#body;
     this.#body = undefined;
     OutgoingBody.finish(body, trailers.length > 0 ? listToFields(trailers) : undefined);
@@ -144,10 +106,7 @@ export class BodyWriter {
 
   /** Breaks the body off: the other side sees that it is incomplete. */
   abort() {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    this.#stream?.[Symbol.dispose]();
-    this.#stream = undefined;
+    this.#writer.close();
     this.#body?.[Symbol.dispose]();
     this.#body = undefined;
   }

@@ -75,11 +75,6 @@ module.exports = async (check) => {
   await check('toUSVString', () => util.toUSVString('a\ud800'));
   await check('errno', () => util.getSystemErrorName(-2));
   await check('debuglog', () => util.debuglog('nothing').enabled);
-  await check('async local storage', () => {
-    const { AsyncLocalStorage } = require('node:async_hooks');
-    const storage = new AsyncLocalStorage();
-    return storage.run({ id: 1 }, () => new Promise((resolve) => setTimeout(() => resolve(storage.getStore()), 1)));
-  });
   await check('diagnostics', () => {
     const channel = require('node:diagnostics_channel').channel('x');
     const seen = [];

@@ -1,0 +1,184 @@
+//! Ordinary Node apps, deployed with their usual source and lockfile, answer as they do on Node.js. Each is a directory
+//! in `tests/apps/node`, the table of its requests the JSON file beside it; the stack's own tests compare the same
+//! answers with Node's.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::support::{Postgres, Project, Redis, Server, checkout, own_address};
+
+#[derive(Deserialize)]
+struct Table {
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    services: Vec<String>,
+    requests: Vec<Request>,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    #[serde(default = "get")]
+    method: String,
+    path: String,
+    #[serde(rename = "type")]
+    content_type: Option<String>,
+    accept: Option<String>,
+    #[serde(rename = "accept-encoding")]
+    accept_encoding: Option<String>,
+    cookie: Option<String>,
+    authorization: Option<String>,
+    send: Option<String>,
+    status: u16,
+    body: Option<String>,
+    json: Option<serde_json::Value>,
+    contains: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    cookies: Vec<String>,
+    log: Option<String>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn apps() -> PathBuf {
+    checkout().join("tests/apps/node")
+}
+
+fn table(name: &str) -> Table {
+    let file = apps().join(format!("{name}.json"));
+    let text = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+async fn answers_as_told(server: &Server, app: &str, wanted: &Request) {
+    let what = format!("{app}: {} {}", wanted.method, wanted.path);
+    let mut request = server.request(app, &wanted.path);
+    let sent = [
+        ("content-type", &wanted.content_type),
+        ("accept", &wanted.accept),
+        ("accept-encoding", &wanted.accept_encoding),
+        ("cookie", &wanted.cookie),
+        ("authorization", &wanted.authorization),
+    ];
+    for (name, value) in sent {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
+    }
+    if let Some(send) = &wanted.send {
+        request = request.body(send.clone());
+    }
+    let (client, request) = request.build_split();
+    let mut request = request.unwrap();
+    *request.method_mut() = wanted.method.parse().unwrap();
+    let answer = client.execute(request).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let bytes = answer.bytes().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let zipped = headers.get("content-encoding").is_some_and(|value| value == "gzip");
+    let text = if zipped {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*bytes), &mut text)
+            .unwrap();
+        text
+    } else {
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    assert_eq!(status, wanted.status, "{what}: {text}");
+    if let Some(body) = &wanted.body {
+        assert_eq!(&text, body, "{what}");
+    }
+    if let Some(json) = &wanted.json {
+        let got: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(&got, json, "{what}");
+    }
+    if let Some(part) = &wanted.contains {
+        assert!(text.contains(part), "{what}: no {part:?} in {text}");
+    }
+    for (name, value) in &wanted.headers {
+        let got = headers.get(name).map(|got| got.to_str().unwrap());
+        assert_eq!(got, Some(value.as_str()), "{what}: {name}");
+    }
+    if !wanted.cookies.is_empty() {
+        let got: Vec<&str> =
+            headers.get_all("set-cookie").iter().map(|got| got.to_str().unwrap()).collect();
+        assert_eq!(got, wanted.cookies, "{what}");
+    }
+    if let Some(line) = &wanted.log {
+        server.log_has(app, line).await;
+    }
+}
+
+/// Deploys the app and asks it everything in its table.
+async fn works(name: &str) {
+    let table = table(name);
+    let address = own_address();
+    let network = format!("{address}/32");
+    let needs = |service| table.services.iter().any(|needed| needed == service);
+    let postgres = if needs("postgres") { Some(Postgres::start(address).await) } else { None };
+    let redis = if needs("redis") { Some(Redis::start(address).await) } else { None };
+    let options: &[&str] =
+        if table.services.is_empty() { &[] } else { &["--egress-network", &network] };
+    let server = Server::start_with(options, &[]).await;
+
+    let mut variables: Vec<String> =
+        table.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    variables.extend(postgres.iter().map(|postgres| format!("DATABASE_URL={}", postgres.url)));
+    variables.extend(redis.iter().map(|redis| format!("REDIS_URL={}", redis.url)));
+    if !variables.is_empty() {
+        server.run(&["create", name]).await.ok();
+        let mut arguments = vec!["config:set", "-a", name];
+        arguments.extend(variables.iter().map(String::as_str));
+        server.run(&arguments).await.ok();
+    }
+    let project = Project::new([]);
+    project.copy_from(&apps().join(name));
+    server.deploy(project.path(), name).await;
+    for request in &table.requests {
+        answers_as_told(&server, name, request).await;
+    }
+}
+
+macro_rules! apps {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[tokio::test]
+        async fn $test() {
+            works($name).await;
+        })*
+
+        const TESTED: &[&str] = &[$($name),*];
+    };
+}
+
+apps! {
+    express_5: "express5",
+    express_4_with_its_middleware: "express4",
+    koa: "koa",
+    fastify: "fastify",
+    hono_in_typescript: "hono-ts",
+    hono_as_fetch_handler: "hono-fetch",
+    graphql_yoga: "graphql-yoga",
+    trpc: "trpc",
+    nestjs: "nest",
+    squint: "squint",
+    cherry: "cherry",
+    express_with_postgres_and_redis: "pg-redis",
+}
+
+#[test]
+fn every_app_is_tested() {
+    let mut names: Vec<String> = std::fs::read_dir(apps())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut tested = TESTED.to_vec();
+    names.sort();
+    tested.sort_unstable();
+    assert_eq!(names, tested);
+}
