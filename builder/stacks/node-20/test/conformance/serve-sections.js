@@ -22,15 +22,15 @@ async function run(section, context) {
 
 module.exports = (sections) => {
   const server = http.createServer(async (req, res) => {
-  const name = new URL(req.url, 'http://app').pathname.slice(1);
-  const section = sections[name.split('/')[0]];
-  if (section === undefined) {
-    res.writeHead(404).end();
-    return;
-  }
-  const text = await run(section, { req, res });
-  if (!res.writableEnded) res.end(text);
-});
+    const name = new URL(req.url, 'http://app').pathname.slice(1);
+    const section = sections[name.split('/')[0]];
+    if (section === undefined) {
+      res.writeHead(404).end();
+      return;
+    }
+    const text = await run(section, { req, res });
+    if (!res.writableEnded) res.end(text);
+  });
 
   server.listen(process.env.PORT);
 };

@@ -1,4 +1,4 @@
-// An app of its own: one that uses AsyncLocalStorage is bundled otherwise.
+// An app of its own, with its section beside it: one that uses AsyncLocalStorage is bundled otherwise.
 'use strict';
 
-require('./serve-sections.js')({ async_hooks: require('./sections/async_hooks.js') });
+require('./serve-sections.js')({ async_hooks: require('./async_hooks.js') });
