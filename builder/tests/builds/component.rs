@@ -80,10 +80,10 @@ async fn several_process_types_and_worlds() {
 #[tokio::test]
 async fn what_is_no_component_is_described() {
     let platform = Platform::new();
-    let (http, other) = (http_component(), component("wasi:http/handler@0.3.0"));
+    let (http, other) = (http_component(), component("wasi:http/handler@1.0.0"));
     let cases: [(&str, Files<'_>, &str); 6] = [
         ("web: app.wasm", &[("app.wasm", b"<html>")], "app.wasm: expected a WebAssembly component"),
-        ("web: app.wasm", &[("app.wasm", &other)], "exports wasi:http/handler@0.3.0"),
+        ("web: app.wasm", &[("app.wasm", &other)], "exports wasi:http/handler@1.0.0"),
         ("web: app.wasm", &[("other.wasm", &http)], "the source has other.wasm"),
         ("web: app.wasm", &[], "there is no .wasm file in the source"),
         ("web: ../app.wasm", &[], "expected a path inside"),
