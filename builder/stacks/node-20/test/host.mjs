@@ -3,9 +3,9 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { transpile } from '@bytecodealliance/jco';
@@ -40,12 +40,16 @@ async function recipeDigest() {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** The directory with the stack as a module, built once for each state of the recipe. */
+/**
+ * The directory with the stack as a module, built once for each state of the recipe. It is inside the recipe's packages,
+ * which it imports: beside them it lives and goes as they do.
+ */
 async function stackModule() {
-  const directory = join(tmpdir(), `wpaas-stack-test-${await recipeDigest()}`);
-  const built = await readFile(join(directory, 'stack.js')).catch(() => undefined);
-  if (built !== undefined) return directory;
-  const scratch = await mkdtemp(join(tmpdir(), 'wpaas-stack-test-'));
+  const cache = join(recipe, 'node_modules', '.cache', 'stack-test');
+  const directory = join(cache, await recipeDigest());
+  if (existsSync(directory)) return directory;
+  await mkdir(cache, { recursive: true });
+  const scratch = await mkdtemp(join(cache, 'building-'));
   const component = join(scratch, 'stack.wasm');
   const result = await run(process.execPath, [join(recipe, 'build-stack.mjs'), component]);
   if (result.status !== 0) throw new Error(`the stack does not build: ${result.stderr}`);
@@ -55,10 +59,8 @@ async function stackModule() {
     await writeFile(join(scratch, name), content);
   }
   await writeFile(join(scratch, 'package.json'), '{"type":"module"}');
-  await cp(join(recipe, 'test', 'serve.mjs'), join(scratch, 'serve.mjs'));
-  await symlink(join(recipe, 'node_modules'), join(scratch, 'node_modules'));
-  await rm(directory, { recursive: true, force: true });
-  await rename(scratch, directory);
+  // Another test may have been first.
+  await rename(scratch, directory).catch(() => rm(scratch, { recursive: true, force: true }));
   return directory;
 }
 
@@ -118,6 +120,6 @@ export async function onStack(app, env, entry = 'server.js', options = []) {
   const port = await freePort();
   const args = [...options, '/app/.wpaas/web.cjs', 'node', `/app/${entry}`];
   const vars = JSON.stringify({ ...env, PORT: '8080' });
-  const child = spawn(process.execPath, [join(directory, 'serve.mjs'), String(port), app, vars, ...args]);
+  const child = spawn(process.execPath, [join(recipe, 'test', 'serve.mjs'), directory, String(port), app, vars, ...args]);
   return started(child, port);
 }
