@@ -14,6 +14,7 @@ mod dirs;
 mod exit;
 mod https;
 mod limits;
+mod memory;
 mod metrics;
 mod operator_log;
 mod otel;

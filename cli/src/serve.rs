@@ -18,7 +18,7 @@ use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs, https, limits, metrics, operator_log, otel::Spans, wasi};
+use crate::{credentials, dirs, https, limits, memory, metrics, operator_log, otel::Spans, wasi};
 
 /// Run the platform and a node
 ///
@@ -81,6 +81,7 @@ struct Owner {
 /// Runs until SIGINT or SIGTERM, then drains.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     operator_log::start()?;
+    memory::small_pages_only();
     let limits = limits::of_environment()?;
     let data = match args.data {
         Some(directory) => directory,

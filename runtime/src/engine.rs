@@ -24,8 +24,13 @@ const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 const INSTANCE_METADATA_BYTES: usize = 16 * 1024 * 1024;
 /// Tables per dyno that the pool reserves addresses for; a componentised JS engine has three.
 const POOLED_TABLES_PER_DYNO: u32 = 4;
-/// Memories per dyno that the pool reserves addresses for; all but exotic components have one.
+/// Memories of one dyno; all but exotic components have one.
 const POOLED_MEMORIES_PER_DYNO: u32 = 2;
+/// Memories that the pool has beyond one for each dyno, at least: for the exotic ones, and for slots that are
+/// being put back. Not two for each dyno: wasmtime gives each thread slots of its own, a dyno that ends returns
+/// its slot to the thread that took it, and so in time every slot of the pool is used, and what
+/// [`KEEP_RESIDENT_BYTES`] keeps of each stays (170 MiB of 1,000 dynos instead of 105).
+const SPARE_MEMORIES: u32 = 64;
 
 /// Memory of a slot that stays mapped when its instance has ended, in bytes. Most guests write less; beyond
 /// it, giving pages back is cheaper than copying them.
@@ -111,7 +116,7 @@ fn pool(limits: &Limits, wasi: Wasi) -> PoolingAllocationConfig {
         // Counters without reserved memory, so the product costs nothing.
         .total_core_instances(dynos.saturating_mul(core_instances))
         .max_core_instances_per_component(core_instances)
-        .total_memories(dynos.saturating_mul(POOLED_MEMORIES_PER_DYNO))
+        .total_memories(dynos.saturating_add(SPARE_MEMORIES.max(dynos / 4)))
         .total_tables(dynos.saturating_mul(POOLED_TABLES_PER_DYNO))
         .total_stacks(stacks)
         .total_gc_heaps(dynos)

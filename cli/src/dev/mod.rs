@@ -18,7 +18,7 @@ use tokio::sync::watch as latest;
 use wpaas_runtime::{Gate, Node};
 use wpaas_slug::Store;
 
-use crate::{dirs, limits, operator_log, serve, wasi};
+use crate::{dirs, limits, memory, operator_log, serve, wasi};
 use project::Project;
 use watch::Watch;
 
@@ -88,6 +88,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let store = Store::local(&cache.join("dev/store"))?;
     let watch = Arc::new(Watch::new()?);
     let (report, built) = latest::channel(Built::default());
+    memory::small_pages_only();
     let node = Node::builder(store.clone(), cache.join("dev/node"))
         .code_dir(cache.join("code"))
         .limits(limits.clone())

@@ -40,7 +40,9 @@ impl Histories {
         Self { apps: HashMap::new(), lines, bytes, used_bytes: 0, clock: 0 }
     }
 
-    pub(super) fn add(&mut self, line: LogLine) {
+    pub(super) fn add(&mut self, mut line: LogLine) {
+        // Lines grow as they are written, and stay for long.
+        line.text.shrink_to_fit();
         self.clock += 1;
         let app = line.app;
         let cost_bytes = cost(&line);
