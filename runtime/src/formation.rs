@@ -190,7 +190,8 @@ impl Formation {
             stopped: self.stopped.clone(),
         };
         let run = p3::run(Arc::new(home), service, starting);
-        self.host.lanes.slow.spawn_beside(&self.host.runtime, run);
+        // Its requests have their own accounts.
+        self.host.lanes.slow.drive(&self.host.runtime, run, |_| ());
     }
 
     /// Another place for a request whose instance ended before it had the request.

@@ -6,19 +6,19 @@
 //! slow lane. And where requests take a while on average, but not that long, each begins in the middle lane, or many
 //! of them would be as bad as few that spin; there they do not wait for those that do.
 
+mod drive;
+
 use std::{
     future::Future,
     io,
-    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
-    task::{Context, Poll},
     thread,
     time::Duration,
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::meter::Meter;
+use drive::Drive;
 
 /// CPU time of a request beyond which it counts as computing. Less than an epoch tick, so that it is at most one
 /// that such a guest takes from others.
@@ -70,47 +70,20 @@ impl Lane {
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// Starts a task on `runtime` that goes on here from when it has computed for [`COMPUTES`] without a pause.
-    pub(crate) fn spawn_beside(
+    /// Runs a guest that lives for many requests on `quick`, and in this lane while it computes. `add` is told how
+    /// long each poll took on a CPU.
+    pub(crate) fn drive(
         &self,
-        runtime: &Handle,
-        work: impl Future<Output = ()> + Send + 'static,
+        quick: &Handle,
+        guest: impl Future<Output = ()> + Send + 'static,
+        add: impl FnMut(Duration) + Send + Unpin + 'static,
     ) {
-        let (work, slow) = (Some(Box::pin(work) as Work), self.handle.clone());
-        runtime.spawn(Beside { work, slow, meter: Meter::default() });
+        Drive::spawn(guest, quick, &self.handle, add);
     }
 
     /// For spawning on it.
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
-    }
-}
-
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A task that is not yet in the slow lane.
-struct Beside {
-    work: Option<Work>,
-    slow: Handle,
-    meter: Meter,
-}
-
-impl Future for Beside {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { work, slow, meter } = &mut *self;
-        let Some(running) = work.as_mut() else { return Poll::Ready(()) };
-        let (polled, time) = meter.measure(|| running.as_mut().poll(cx));
-        if polled.is_pending() && time <= COMPUTES {
-            return Poll::Pending;
-        }
-        if polled.is_pending()
-            && let Some(work) = work.take()
-        {
-            slow.spawn(work);
-        }
-        Poll::Ready(())
     }
 }
 

@@ -10,7 +10,6 @@
 
 mod accounts;
 mod body;
-mod drive;
 mod dyno;
 mod expect;
 mod formation;

@@ -11,7 +11,6 @@ use wpaas_slug::Limits;
 
 use super::{
     accounts::Accounts,
-    drive::Drive,
     formation::{Sockets, Starting},
     grpc::Http2,
     links::Links,
@@ -64,9 +63,12 @@ enum Ended {
 pub(super) fn start(sockets: &Arc<Sockets>, starting: Starting) {
     let accounts = Arc::new(Accounts::default());
     let (host, metrics) = (&sockets.host, Arc::clone(&sockets.spec.metrics));
-    let (lanes, token) = (sockets.lanes.clone(), host.processes.token());
     let guest = run(Arc::clone(sockets), starting, Arc::clone(&accounts));
-    Drive::spawn(guest, lanes, accounts, metrics, token);
+    let guest = host.processes.track_future(guest);
+    host.lanes.slow.drive(&host.runtime, guest, move |time| {
+        accounts.add(time);
+        metrics.cpu(time);
+    });
 }
 
 async fn run(sockets: Arc<Sockets>, starting: Starting, accounts: Arc<Accounts>) {

@@ -18,7 +18,6 @@ use wpaas_slug::{
 };
 
 use super::{
-    drive::Lanes,
     dyno::{self, Dyno},
     serve::serve,
 };
@@ -47,7 +46,6 @@ pub(crate) struct Sockets {
     pub(super) host: Arc<Host>,
     pub(super) spec: DynoSpec,
     pub(super) program: CommandPre<DynoState>,
-    pub(super) lanes: Lanes,
     pool: Arc<Shared<Arc<Dyno>>>,
     /// The release was replaced: what is open for long is closed.
     pub(super) draining: CancellationToken,
@@ -67,7 +65,7 @@ struct Crashed {
 }
 
 impl Sockets {
-    /// Must be called inside a runtime, which is where the dynos run. `concurrency` is the process type's.
+    /// `concurrency` is the process type's.
     pub(crate) fn new(
         host: Arc<Host>,
         spec: DynoSpec,
@@ -78,7 +76,6 @@ impl Sockets {
         let queue = Limits::size(host.limits.queued_requests);
         let concurrency = concurrency.map_or(host.limits.dyno_requests, u64::from);
         let concurrency = concurrency.min(host.limits.dyno_sockets);
-        let lanes = Lanes { quick: host.runtime.clone(), slow: host.lanes.slow.handle().clone() };
         let sockets = Arc::new_cyclic(|this: &Weak<Self>| {
             let this = Weak::clone(this);
             let start = move |starting| {
@@ -92,7 +89,6 @@ impl Sockets {
                 host,
                 spec,
                 program,
-                lanes,
                 draining: CancellationToken::new(),
                 stopped: CancellationToken::new(),
                 crashes: Mutex::default(),
@@ -153,7 +149,7 @@ impl Sockets {
             rest
         };
         let sockets = Arc::downgrade(self);
-        self.lanes.quick.spawn(async move {
+        self.host.runtime.spawn(async move {
             tokio::time::sleep(rest).await;
             if let Some(sockets) = sockets.upgrade() {
                 sockets.pool.rested(number);
@@ -171,7 +167,7 @@ impl Sockets {
         let metrics = Arc::clone(&self.spec.metrics);
         // What ends by itself is not kept from doing so.
         let leaving: Vec<Weak<Dyno>> = leaving.iter().map(Arc::downgrade).collect();
-        self.lanes.quick.spawn(async move {
+        self.host.runtime.spawn(async move {
             tokio::time::sleep(drain).await;
             for dyno in leaving.iter().filter_map(Weak::upgrade) {
                 metrics.hit(Hit::Drain);
@@ -202,7 +198,7 @@ impl Dynos for Sockets {
         self.draining.cancel();
         self.pool.retire();
         let (stopped, drain) = (self.stopped.clone(), Limits::ms(self.host.limits.drain_ms));
-        self.lanes.quick.spawn(async move {
+        self.host.runtime.spawn(async move {
             // All of it, also when nothing is in flight: somebody may have found this release just before.
             tokio::time::sleep(drain).await;
             stopped.cancel();

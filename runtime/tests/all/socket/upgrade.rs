@@ -272,6 +272,8 @@ async fn releases_under_load_lose_no_request_and_tell_every_websocket() {
             host.apply(&app).await;
             host.log.line_from(from, "path=\"/ws\"").await;
         }
+        // One is open and is to be the last: a request that is on its way when the app goes is a 404, as it should.
+        host.log.line_from(from, "app[web.1]: websocket open").await;
         done.send(true).unwrap();
     };
     let work = async {
