@@ -18,8 +18,8 @@ use super::{
 };
 
 /// Where connections from the router seem to come from; who the client is stands in `X-Forwarded-For`.
-pub(super) const ROUTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 80);
-/// Ports that sockets get when they do not ask for one (RFC 6335).
+pub(super) const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2));
+/// Ports that sockets get when they do not ask for one (RFC 6335), and from which the router's connections come.
 const FIRST_EPHEMERAL: u16 = 49152;
 
 /// A port is bound for IPv4 or for IPv6: sockets of WASI are never both.
@@ -68,6 +68,7 @@ struct State {
     /// What is bound, and who accepts there.
     ports: HashMap<Bound, Option<mpsc::Sender<Incoming>>>,
     next_port: u16,
+    next_peer: u16,
     names: Names,
 }
 
@@ -81,6 +82,7 @@ impl VNet {
             state: Mutex::new(State {
                 ports: HashMap::new(),
                 next_port: FIRST_EPHEMERAL,
+                next_peer: FIRST_EPHEMERAL,
                 names: Names::new(Limits::size(limits.dyno_names)),
             }),
             listening: watch::Sender::default(),
@@ -185,7 +187,7 @@ impl VNet {
     /// A connection from outside to the socket that listens on `port`. The guest sees it come from the router.
     pub(crate) fn dial(&self, port: u16) -> Result<HostEnd, Unreachable> {
         let mut refused = Unreachable::NotListening;
-        let peer = ROUTER;
+        let peer = self.state.lock().next_peer();
         for v6 in [false, true] {
             let (end, host) = GuestEnd::with_host(&self.account);
             match self.offer(Bound { v6, port }, Incoming { peer, end }) {
@@ -224,6 +226,13 @@ impl VNet {
 }
 
 impl State {
+    /// Another port than the connections before, for servers that tell them apart by it.
+    fn next_peer(&mut self) -> SocketAddr {
+        let port = self.next_peer;
+        self.next_peer = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+        SocketAddr::new(ROUTER, port)
+    }
+
     fn free_port(&mut self, v6: bool) -> Option<Bound> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let bound = Bound { v6, port: self.next_port };

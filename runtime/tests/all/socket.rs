@@ -4,6 +4,7 @@ mod grpc;
 mod http;
 mod life;
 mod many;
+mod python;
 mod upgrade;
 
 use wpaas_slug::{

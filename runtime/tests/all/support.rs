@@ -216,20 +216,55 @@ pub async fn slug(
 
 /// A process type that runs a guest of its own.
 pub async fn process_type(store: &Store, guest_name: &str, world: World) -> ProcessType {
-    let wasm = guest(guest_name);
+    let component = own(store, guest(guest_name)).await;
+    ProcessType::new("the command", component, world, vec![format!("{guest_name}.wasm")])
+}
+
+/// Puts a component into the store.
+pub async fn own(store: &Store, wasm: Vec<u8>) -> ComponentRef {
     let size = wasm.len() as u64;
     let (digest, _) = store.put(wasm.into()).await.unwrap();
-    let component = ComponentRef::Own { digest, size };
-    ProcessType::new("the command", component, world, vec![format!("{guest_name}.wasm")])
+    ComponentRef::Own { digest, size }
+}
+
+/// Puts the files below `directory` into the store, as those of a slug below `at`.
+pub async fn files(store: &Store, directory: &Path, at: &str) -> Vec<FileEntry> {
+    let missing = format!("{} is missing: run scripts/test.sh", directory.display());
+    assert!(directory.is_dir(), "{missing}");
+    let (mut files, mut open) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let content = std::fs::read(&path).unwrap();
+            let size = content.len() as u64;
+            let (digest, _) = store.put(content.into()).await.unwrap();
+            let inner = path.strip_prefix(directory).unwrap().to_str().unwrap();
+            files.push(FileEntry { path: format!("{at}{inner}"), digest, size, executable: false });
+        }
+    }
+    files
 }
 
 /// Puts a slug of these process types into the store.
 pub async fn slug_of(store: &Store, processes: Vec<(&str, ProcessType)>) -> Digest {
+    slug_with(store, processes, vec![]).await
+}
+
+/// The same with files, whose contents are in the store.
+pub async fn slug_with(
+    store: &Store,
+    processes: Vec<(&str, ProcessType)>,
+    files: Vec<FileEntry>,
+) -> Digest {
     let config = SlugConfig {
         buildpack: "Test".into(),
         stack: None,
         processes: processes.into_iter().map(|(name, process)| (name.into(), process)).collect(),
-        files: vec![],
+        files,
     };
     let slug = Slug::new(config, &Limits::default()).unwrap();
     store.put_slug(&slug, |_| async { unreachable!("all blobs are there") }).await.unwrap();

@@ -62,7 +62,7 @@ async fn a_dial_reaches_whoever_listens_and_half_a_close_leaves_the_other_half()
     let mut backlog = vnet.listen(bound, 128);
     let mut host = vnet.dial(8080).unwrap();
     let mut incoming = backlog.recv().await.unwrap();
-    assert_eq!(incoming.peer, ROUTER);
+    assert_eq!(incoming.peer.ip(), ROUTER);
     incoming.end.taken = true;
     host.write_all(b"request").await.unwrap();
     host.shutdown().await.unwrap();
@@ -189,4 +189,14 @@ fn an_accepted_connection_says_where_it_came_to() {
     assert_eq!(own_address(ip("0.0.0.0"), ip("8.8.8.8")), IpAddr::from(OWN));
     assert_eq!(own_address(ip("::"), ip("2606:4700::1111")), ip("::1"));
     assert_eq!(own_address(ip("127.0.0.1"), ip("8.8.8.8")), ip("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn connections_from_the_router_differ() {
+    let vnet = vnet();
+    let (bound, _) = vnet.bind(on("0.0.0.0:8080")).unwrap();
+    let mut incoming = vnet.listen(bound, 2);
+    let _both = (vnet.dial(8080).unwrap(), vnet.dial(8080).unwrap());
+    let (one, other) = (incoming.recv().await.unwrap(), incoming.recv().await.unwrap());
+    assert_ne!(one.peer, other.peer);
 }

@@ -10,6 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Message,
         client::IntoClientRequest,
+        handshake::client::Response,
         protocol::{WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -23,25 +24,37 @@ use crate::{
 
 const UPGRADE: &str = "GET /upgrade HTTP/1.1\r\nhost: app.localhost\r\nconnection: upgrade\r\nupgrade: shout/1\r\n\r\n";
 
-async fn websocket(host: &Host) -> WebSocketStream<TcpStream> {
+/// A websocket of the app at `path`.
+pub async fn open(
+    host: &Host,
+    path: &str,
+    protocol: Option<&str>,
+) -> (WebSocketStream<TcpStream>, Response) {
     let stream = TcpStream::connect(host.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut request = "ws://app.localhost/ws".into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", "chat".parse().unwrap());
+    let mut request = format!("ws://app.localhost{path}").into_client_request().unwrap();
+    if let Some(protocol) = protocol {
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+    }
     let config = WebSocketConfig::default();
     let (socket, response) =
         soon(client_async_with_config(request, stream, Some(config))).await.unwrap();
     assert_eq!(response.status(), 101);
-    assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
     assert_eq!(response.headers()["via"], "1.1 wpaas");
+    (socket, response)
+}
+
+async fn websocket(host: &Host) -> WebSocketStream<TcpStream> {
+    let (socket, response) = open(host, "/ws", Some("chat")).await;
+    assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
     socket
 }
 
-async fn next(socket: &mut WebSocketStream<TcpStream>) -> Option<Message> {
+pub async fn next(socket: &mut WebSocketStream<TcpStream>) -> Option<Message> {
     soon(socket.next()).await.map(|message| message.unwrap())
 }
 
-async fn echoes(socket: &mut WebSocketStream<TcpStream>, message: Message) {
+pub async fn echoes(socket: &mut WebSocketStream<TcpStream>, message: Message) {
     soon(socket.send(message.clone())).await.unwrap();
     assert!(next(socket).await == Some(message), "echo differs");
 }

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Builds the component of the stack: build-stack.sh OUT.wasm. Takes componentize-py (requirements.txt) from $PATH,
+# which must be in an environment of its own: it adds whatever is installed beside it.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+out="$1"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+component() { # ENTRY OUT
+  (cd "$work" && componentize-py --quiet --wit-path "$here/wit" --world python componentize \
+    --python-path lib "$1" --output "$2")
+}
+
+mkdir "$work/lib"
+cp "$here"/src/*.py "$work/lib"
+# First its standard library is packed, by the interpreter that will run it; then the component is made around that.
+component pack "$work/pack.wasm"
+component python "$work/python.wasm"
+mv "$work/python.wasm" "$out"

@@ -1,0 +1,130 @@
+"""The command `python3.14`: what the component runs.
+
+All that is imported here is in the component's memory from the build on; what a process does with it is its own.
+"""
+
+import packed
+
+packed.install("/0/stdlib.packed")
+
+# What servers import, so that a process does not unpack it again.
+import argparse  # noqa: E402, F401
+import base64  # noqa: E402, F401
+import concurrent.futures  # noqa: E402, F401
+import contextvars  # noqa: E402, F401
+import copy  # noqa: E402, F401
+import dataclasses  # noqa: E402, F401
+import datetime  # noqa: E402, F401
+import decimal  # noqa: E402, F401
+import email.message  # noqa: E402, F401
+import email.parser  # noqa: E402, F401
+import email.utils  # noqa: E402, F401
+import encodings.ascii  # noqa: E402, F401
+import encodings.idna  # noqa: E402, F401
+import encodings.latin_1  # noqa: E402, F401
+import fractions  # noqa: E402, F401
+import gzip  # noqa: E402, F401
+import hashlib  # noqa: E402, F401
+import hmac  # noqa: E402, F401
+import html  # noqa: E402, F401
+import http.client  # noqa: E402, F401
+import http.cookies  # noqa: E402, F401
+import importlib.metadata  # noqa: E402, F401
+import importlib.resources  # noqa: E402, F401
+import inspect  # noqa: E402, F401
+import ipaddress  # noqa: E402, F401
+import json  # noqa: E402, F401
+import logging.config  # noqa: E402, F401
+import logging.handlers  # noqa: E402, F401
+import mimetypes  # noqa: E402, F401
+import os  # noqa: E402
+import pathlib  # noqa: E402, F401
+import platform  # noqa: E402, F401
+import queue  # noqa: E402, F401
+import random  # noqa: E402, F401
+import runpy  # noqa: E402
+import secrets  # noqa: E402, F401
+import shutil  # noqa: E402, F401
+import signal  # noqa: E402, F401
+import site  # noqa: E402
+import socketserver  # noqa: E402, F401
+import sqlite3  # noqa: E402, F401
+import ssl  # noqa: E402, F401
+import subprocess  # noqa: E402, F401
+import sys  # noqa: E402
+import tempfile  # noqa: E402, F401
+import threading  # noqa: E402, F401
+import traceback  # noqa: E402
+import typing  # noqa: E402, F401
+import urllib.request  # noqa: E402, F401
+import uuid  # noqa: E402, F401
+import wsgiref.simple_server  # noqa: E402, F401
+import zoneinfo  # noqa: E402, F401
+
+import patches  # noqa: E402
+from componentize_py_types import Err  # noqa: E402
+
+patches.install()
+
+# Where a build of the app puts what it requires.
+SITE_PACKAGES = "/app/.heroku/python/lib/python3.14/site-packages"
+# Who a server's client is says the router, which is the only one that connects; Heroku's buildpack sets it too.
+ENVIRONMENT = {"FORWARDED_ALLOW_IPS": "*"}
+USAGE = "usage: python [-c COMMAND | -m MODULE | FILE] [ARGUMENT ...]"
+
+
+def _prepare() -> None:
+    os.chdir("/app")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    sys.path[:] = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path] + [packed.ROOT]
+    sys.path_importer_cache.clear()
+    sys.dont_write_bytecode = True
+    sys.executable = "/app/.heroku/python/bin/python3.14"
+    if os.path.isdir(SITE_PACKAGES):
+        site.addsitedir(SITE_PACKAGES)
+
+
+def _run(args: list[str]) -> None:
+    match args:
+        case ["-m", module, *rest]:
+            sys.argv = [module, *rest]
+            sys.path.insert(0, os.getcwd())
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case ["-c", command, *rest]:
+            sys.argv = ["-c", *rest]
+            sys.path.insert(0, "")
+            exec(compile(command, "<string>", "exec"), {"__name__": "__main__"})
+        case [file, *rest] if not file.startswith("-"):
+            sys.argv = [file, *rest]
+            sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
+            runpy.run_path(file, run_name="__main__")
+        case _:
+            raise SystemExit(USAGE)
+
+
+def _status(code: object) -> int:
+    if code is None or isinstance(code, int):
+        return code or 0
+    print(code, file=sys.stderr)
+    return 1
+
+
+class Run:
+    """The world's export `wasi:cli/run`."""
+
+    def run(self) -> None:
+        """Runs what the arguments say. Of exit statuses WASI 0.2 knows 0 and 1."""
+        try:
+            _prepare()
+            _run(sys.argv[1:])
+            status = 0
+        except SystemExit as exit:
+            status = _status(exit.code)
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if status:
+            raise Err(None)
