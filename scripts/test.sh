@@ -19,6 +19,7 @@ tests/setup/guests.sh
 tests/setup/node-stack.sh
 tests/setup/node-apps.sh
 tests/setup/python.sh
+tests/setup/autobahn.sh
 
 say "Format"
 cargo fmt --all --check

@@ -1,5 +1,6 @@
 //! Dynos that listen on `$PORT`.
 
+mod autobahn;
 mod grpc;
 mod http;
 mod life;

@@ -22,10 +22,10 @@ use crate::{
 
 const UVICORN: &[&str] =
     &["python", "-m", "uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8080"];
-const WEBSOCKETS: &[&str] = &["python", "server.py"];
+pub const WEBSOCKETS: &[&str] = &["python", "server.py"];
 
 /// A node with the app of tests/apps/python in `directory`, begun by `command`.
-async fn python(
+pub async fn python(
     directory: &str,
     command: &[&str],
     change: impl FnOnce(&mut Limits),

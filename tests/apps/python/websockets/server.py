@@ -5,6 +5,9 @@ import os
 
 from websockets.asyncio.server import serve
 
+# Autobahn's test suite sends messages of up to 16 MB.
+MOST = 1 << 25
+
 
 async def echo(websocket) -> None:
     try:
@@ -15,7 +18,9 @@ async def echo(websocket) -> None:
 
 
 async def main() -> None:
-    async with serve(echo, "0.0.0.0", int(os.environ["PORT"])) as server:
+    host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ["PORT"])
+    async with serve(echo, host, port, max_size=MOST) as server:
+        print(f"listening on {server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
 
 
