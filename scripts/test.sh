@@ -51,6 +51,7 @@ cargo clippy "${sdk[@]}" --all-targets -- -D warnings
 cargo test "${sdk[@]}"
 
 say "Node.js stack"
-(cd "$test_cache/node-20" && WPAAS_NODE_APPS="$test_cache/node-apps" npm test)
+page="$PWD/docs/node-api.md"
+(cd "$test_cache/node-20" && WPAAS_NODE_APPS="$test_cache/node-apps" WPAAS_NODE_API="$page" npm test)
 
 say "All tests passed in $((SECONDS - started)) s"

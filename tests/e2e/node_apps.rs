@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::support::{Postgres, Project, Redis, Server, checkout, own_address};
+use super::support::{MariaDb, Postgres, Project, Redis, Server, Upstream, checkout, own_address};
 
 #[derive(Deserialize)]
 struct Table {
@@ -30,6 +30,11 @@ struct Request {
     cookie: Option<String>,
     authorization: Option<String>,
     send: Option<String>,
+    /// So many bytes are sent, and the same must come back.
+    random: Option<usize>,
+    /// The client leaves when it has read this.
+    #[serde(rename = "leave-after")]
+    leave_after: Option<String>,
     status: u16,
     body: Option<String>,
     json: Option<serde_json::Value>,
@@ -55,6 +60,16 @@ fn table(name: &str) -> Table {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
+/// `len` bytes without a pattern, the same each time.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    (0..len).map(next).collect()
+}
+
 async fn answers_as_told(server: &Server, app: &str, wanted: &Request) {
     let what = format!("{app}: {} {}", wanted.method, wanted.path);
     let mut request = server.request(app, &wanted.path);
@@ -73,12 +88,32 @@ async fn answers_as_told(server: &Server, app: &str, wanted: &Request) {
     if let Some(send) = &wanted.send {
         request = request.body(send.clone());
     }
+    let random = wanted.random.map(noise);
+    if let Some(random) = &random {
+        request = request.body(random.clone());
+    }
     let (client, request) = request.build_split();
     let mut request = request.unwrap();
     *request.method_mut() = wanted.method.parse().unwrap();
-    let answer = client.execute(request).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut answer =
+        client.execute(request).await.unwrap_or_else(|error| panic!("{what}: {error}"));
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    if let Some(part) = &wanted.leave_after {
+        let mut text = String::new();
+        while !text.contains(part) {
+            let chunk = answer.chunk().await.unwrap().unwrap_or_else(|| panic!("{what}: {text}"));
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        drop(answer);
+        if let Some(line) = &wanted.log {
+            server.log_has(app, line).await;
+        }
+        return;
+    }
     let bytes = answer.bytes().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    if let Some(random) = random {
+        assert!(bytes == random, "{what}: {} bytes came back changed", bytes.len());
+    }
     let zipped = headers.get("content-encoding").is_some_and(|value| value == "gzip");
     let text = if zipped {
         let mut text = String::new();
@@ -121,6 +156,8 @@ async fn works(name: &str) {
     let needs = |service| table.services.iter().any(|needed| needed == service);
     let postgres = if needs("postgres") { Some(Postgres::start(address).await) } else { None };
     let redis = if needs("redis") { Some(Redis::start(address).await) } else { None };
+    let mysql = if needs("mysql") { Some(MariaDb::start(address).await) } else { None };
+    let upstream = if needs("upstream") { Some(Upstream::start(address).await) } else { None };
     let options: &[&str] =
         if table.services.is_empty() { &[] } else { &["--egress-network", &network] };
     let server = Server::start_with(options, &[]).await;
@@ -129,6 +166,8 @@ async fn works(name: &str) {
         table.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     variables.extend(postgres.iter().map(|postgres| format!("DATABASE_URL={}", postgres.url)));
     variables.extend(redis.iter().map(|redis| format!("REDIS_URL={}", redis.url)));
+    variables.extend(mysql.iter().map(|mysql| format!("DATABASE_URL={}", mysql.url)));
+    variables.extend(upstream.iter().map(|upstream| format!("UPSTREAM_URL={}", upstream.url)));
     if !variables.is_empty() {
         server.run(&["create", name]).await.ok();
         let mut arguments = vec!["config:set", "-a", name];
@@ -155,6 +194,7 @@ macro_rules! apps {
 }
 
 apps! {
+    node_http: "node-http",
     express_5: "express5",
     express_4_with_its_middleware: "express4",
     koa: "koa",
@@ -167,6 +207,7 @@ apps! {
     squint: "squint",
     cherry: "cherry",
     express_with_postgres_and_redis: "pg-redis",
+    express_with_mysql: "mysql",
 }
 
 #[test]

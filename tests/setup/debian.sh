@@ -16,6 +16,7 @@ missing_packages() {
   # Databases that Node apps under test talk to.
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
   command -v redis-server >/dev/null || echo redis-server
+  [[ -x /usr/sbin/mariadbd && -x /usr/bin/my_print_defaults ]] || echo mariadb-server-core mariadb-client-core
   # For guests and apps in Rust.
   has_wasip2_std || has_debian_wasi || echo rustc-web cargo-web rust-web-src wasi-libc lld
 }

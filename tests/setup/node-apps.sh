@@ -10,6 +10,8 @@ mkdir -p "$copy"
 exec 9>"$test_cache/node-apps.lock"
 flock 9
 
+mkdir -p "$copy/services"
+cp "$apps"/services/*.js "$copy/services/"
 for table in "$apps"/*.json; do
   name=$(basename "$table" .json)
   cp "$table" "$copy/"

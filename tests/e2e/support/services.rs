@@ -127,3 +127,70 @@ impl Redis {
         Self { _data: data, _child: child, url: format!("redis://:secret@{address}:{port}") }
     }
 }
+
+/// A running MariaDB that asks for a password.
+pub(crate) struct MariaDb {
+    _data: tempfile::TempDir,
+    _child: Child,
+    pub(crate) url: String,
+}
+
+impl MariaDb {
+    pub(crate) async fn start(address: IpAddr) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let (database, users) = (data.path().join("database"), data.path().join("users.sql"));
+        // Who may connect is said at the start: the tables that the installation makes know only a local root.
+        std::fs::write(
+            &users,
+            "CREATE DATABASE app;\nGRANT ALL ON app.* TO 'app'@'%' IDENTIFIED BY 'secret';\n",
+        )
+        .unwrap();
+        // Root runs it as root: its data is in a directory that only this user sees.
+        let as_root = rustix::process::geteuid().is_root().then_some("--user=root");
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args(as_root)
+            .arg(format!("--datadir={}", database.display()))
+            .output()
+            .await
+            .expect("MariaDB is installed (tests/setup/debian.sh)");
+        assert!(made.status.success(), "{made:?}");
+        let port = free_port(address).await;
+        let mut child = Command::new("/usr/sbin/mariadbd")
+            .args(["--no-defaults", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"])
+            .args(as_root)
+            .arg(format!("--datadir={}", database.display()))
+            .arg(format!("--init-file={}", users.display()))
+            .arg(format!("--socket={}", data.path().join("socket").display()))
+            .args([format!("--bind-address={address}"), format!("--port={port}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("mariadbd is installed (tests/setup/debian.sh)");
+        answers(address, port, &mut child).await;
+        Self { _data: data, _child: child, url: format!("mysql://app:secret@{address}:{port}/app") }
+    }
+}
+
+/// The HTTP server that apps under test call (`tests/apps/node/services/upstream.js`).
+pub(crate) struct Upstream {
+    _child: Child,
+    pub(crate) url: String,
+}
+
+impl Upstream {
+    pub(crate) async fn start(address: IpAddr) -> Self {
+        let port = free_port(address).await;
+        let mut child = Command::new("node")
+            .arg(super::checkout().join("tests/apps/node/services/upstream.js"))
+            .args([address.to_string(), port.to_string()])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Node.js is installed");
+        answers(address, port, &mut child).await;
+        Self { _child: child, url: format!("http://{address}:{port}") }
+    }
+}

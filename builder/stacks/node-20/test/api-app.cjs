@@ -21,8 +21,22 @@ function functionsOf(name) {
   );
 }
 
+// Those that apps import, as `module.function`: also what is reached through a module's prototype.
+function isThere(names) {
+  return names.filter((name) => {
+    const at = name.lastIndexOf('.');
+    return usable(require(name.slice(0, at))[name.slice(at + 1)]);
+  });
+}
+
 require('http')
-  .createServer((req, res) => {
+  .createServer(async (req, res) => {
+    if (req.method === 'POST') {
+      let text = '';
+      for await (const part of req) text += part;
+      res.end(JSON.stringify(isThere(JSON.parse(text))));
+      return;
+    }
     res.end(JSON.stringify(Object.fromEntries(NAMES.map((name) => [name, functionsOf(name)]))));
   })
   .listen(process.env.PORT);

@@ -1,13 +1,14 @@
 // Ordinary apps answer the same on Node and on the stack, and what their tables say. An app is a directory, its table
 // the file NAME.json beside it; the platform's own tests deploy the same apps and ask the same.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { bundle, onNode, onStack, recipe, run } from './host.mjs';
+import { bundle, onNode, onStack, onPort, recipe, run } from './host.mjs';
 
 // With their packages installed (tests/setup/node-apps.sh).
 const directory = process.env.WPAAS_NODE_APPS ?? join(recipe, '..', '..', '..', 'tests', 'apps', 'node');
@@ -22,9 +23,17 @@ const COMPARED = [
 // A boundary or an id that is made by chance.
 const CHANCE = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
-function ask(url, { path, method = 'GET', type, send, accept, cookie, authorization, ...rest }) {
+/** `length` bytes without a pattern, the same for one length. */
+const NOISE = new Map();
+function noise(length) {
+  if (!NOISE.has(length)) NOISE.set(length, randomBytes(length));
+  return NOISE.get(length);
+}
+
+function ask(url, { path, method = 'GET', type, send, random, accept, cookie, authorization, ...rest }) {
   const headers = { accept, cookie, authorization, 'content-type': type, 'accept-encoding': rest['accept-encoding'] };
   for (const name of Object.keys(headers)) if (headers[name] === undefined) delete headers[name];
+  const sent = random === undefined ? send : noise(random);
   return new Promise((resolve, reject) => {
     const message = request(`${url}${path}`, { method, headers }, (response) => {
       const parts = [];
@@ -33,15 +42,17 @@ function ask(url, { path, method = 'GET', type, send, accept, cookie, authorizat
       response.on('end', () => {
         const bytes = Buffer.concat(parts);
         const text = (response.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString();
-        resolve({ status: response.statusCode, headers: response.headers, text });
+        const changed = random !== undefined && !bytes.equals(sent);
+        resolve({ status: response.statusCode, headers: response.headers, text: changed ? 'changed' : text });
       });
     });
     message.on('error', reject);
-    message.end(send);
+    message.end(sent);
   });
 }
 
-function check(answer, { status, body, json, contains, headers = {} }, what) {
+function check(answer, { status, body, json, contains, random, headers = {} }, what) {
+  if (random !== undefined) assert.ok(answer.text !== 'changed', `${what}: other bytes came back`);
   assert.equal(answer.status, status, `${what}: ${answer.text}`);
   if (body !== undefined) assert.equal(answer.text, body, what);
   if (json !== undefined) assert.deepEqual(JSON.parse(answer.text), json, what);
@@ -65,7 +76,16 @@ async function entryForNode(app, entry) {
   return '.wpaas/node.mjs';
 }
 
-async function compare(name, { entry, env = {}, build: script, node: hasNode = true, requests }) {
+// What can be started here; the platform's tests start all of them.
+const SERVICES = {
+  upstream: async (hosts) => {
+    const service = await onPort(['services/upstream.js', '127.0.0.1'], directory, '/hello');
+    hosts.push(service);
+    return { UPSTREAM_URL: service.url };
+  },
+};
+
+async function compare(name, { entry, env = {}, services = [], build: script, node: hasNode = true, requests }) {
   const app = join(directory, name);
   if (script !== undefined) {
     const built = await run('npm', ['run', script], { cwd: app });
@@ -73,8 +93,11 @@ async function compare(name, { entry, env = {}, build: script, node: hasNode = t
   }
   const bundled = await bundle(app, entry);
   assert.equal(bundled.status, 0, bundled.stderr);
-  const hosts = [await onStack(app, env, entry)];
+  const started = [];
+  const hosts = [];
   try {
+    for (const service of services) env = { ...env, ...(await SERVICES[service](started)) };
+    hosts.push(await onStack(app, env, entry));
     if (hasNode) hosts.push(await onNode(app, env, await entryForNode(app, entry)));
     const [stack, node] = hosts;
     // The host of these tests fails at some that the platform serves.
@@ -91,7 +114,7 @@ async function compare(name, { entry, env = {}, build: script, node: hasNode = t
       }
     }
   } finally {
-    await Promise.all(hosts.map((host) => host.stop()));
+    await Promise.all([...hosts, ...started].map((host) => host.stop()));
   }
 }
 
@@ -99,7 +122,7 @@ const names = (await readdir(directory)).filter((name) => name.endsWith('.json')
 for (const name of names.sort()) {
   if (only !== undefined && !only.split(',').includes(name)) continue;
   const table = JSON.parse(await readFile(join(directory, `${name}.json`), 'utf8'));
-  // The platform's tests start what these need.
-  const skip = table.services === undefined ? false : `needs ${table.services.join(' and ')}`;
+  const needed = (table.services ?? []).filter((service) => SERVICES[service] === undefined);
+  const skip = needed.length === 0 ? false : `needs ${needed.join(' and ')}`;
   test(name, { timeout: 120_000, skip }, () => compare(name, table));
 }

@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import { bundle, onNode, onStack, recipe } from './host.mjs';
 
 const SECTIONS = [
-  'assert', 'buffer', 'crypto', 'dns', 'errors', 'events', 'fs', 'globals', 'http', 'intl', 'net', 'path', 'process', 'stream', 'timers', 'url',
-  'util', 'web', 'zlib',
+  'assert', 'buffer', 'ciphers', 'crypto', 'dns', 'errors', 'events', 'fs', 'globals', 'http', 'intl', 'keys', 'net', 'path', 'process',
+  'readline', 'stream', 'timers', 'url', 'util', 'web', 'zlib',
 ];
 const HEADERS = ['Host', 'app.localhost', 'X-One', '1', 'X-Many', 'a', 'X-Many', 'b', 'Cookie', 'a=b', 'Content-Type', 'text/plain'];
 const ENV = { GREETING: 'hello' };

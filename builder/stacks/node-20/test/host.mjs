@@ -73,7 +73,7 @@ async function freePort() {
   return port;
 }
 
-async function started(child, port) {
+async function started(child, port, path = '/') {
   const output = { text: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (output.text += text));
   const url = `http://127.0.0.1:${port}`;
@@ -83,7 +83,7 @@ async function started(child, port) {
   ended.catch(() => {});
   const listening = (async () => {
     for (;;) {
-      const answered = await fetch(`${url}/`).then(
+      const answered = await fetch(url + path).then(
         () => true,
         () => false,
       );
@@ -105,6 +105,13 @@ async function started(child, port) {
       await ended.catch(() => {});
     },
   };
+}
+
+/** Starts a server of this Node, `node ARGS… PORT` in `directory`, that answers at `path`. */
+export async function onPort(args, directory, path) {
+  const port = await freePort();
+  const child = spawn(process.execPath, [...args, String(port)], { cwd: directory });
+  return started(child, port, path);
 }
 
 /** Starts the app in `app` on this Node. */

@@ -101,6 +101,11 @@ callbacks.writev = function writev(fd, buffers, position, callback) {
   callbacks.write(fd, Buffer.concat(buffers), 0, undefined, position, (error, count) => callback(error, count, buffers));
 };
 
+callbacks.readv = function readv(fd, buffers, position, callback) {
+  if (typeof position === 'function') [position, callback] = [null, position];
+  withCallback(() => sync.readvSync(fd, buffers, position), (error, count) => callback(error, count, buffers));
+};
+
 promises.open = (file, flags, mode) => later(() => new FileHandle(sync.openSync(file, flags, mode)));
 // The file may be given as a FileHandle.
 for (const name of ['readFile', 'writeFile', 'appendFile']) {

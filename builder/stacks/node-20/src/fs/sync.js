@@ -8,6 +8,8 @@ import { fsError, guarded, locate, readFileBytes } from './host.js';
 import { Dirent } from './stats.js';
 import { closeSync, entryOf, openSync, readRest, statOf, toPath, writeBytes } from './table.js';
 
+import { readSync, writeSync } from './table.js';
+
 export { closeSync, fstatSync, openSync, readSync, writeSync } from './table.js';
 
 const { Buffer } = buffer;
@@ -336,3 +338,16 @@ export const fchownSync = (fd) => void entryOf(fd, 'fchown');
 export function statfsSync() {
   throw createNotImplementedError('fs.statfs');
 }
+
+/** Fills one buffer after the other. */
+export function readvSync(fd, buffers, position = null) {
+  let count = 0;
+  for (const target of buffers) {
+    const got = readSync(fd, target, 0, target.byteLength, position === null ? null : position + count);
+    count += got;
+    if (got < target.byteLength) break;
+  }
+  return count;
+}
+
+export const writevSync = (fd, buffers, position = null) => writeSync(fd, Buffer.concat(buffers), 0, undefined, position);

@@ -14,11 +14,13 @@ import net from './net.js';
 import os from './os.js';
 import path from './path.js';
 import process from './process.js';
+import readline from './readline.js';
 import stream, { consumers, promises as streamPromises, web } from './stream.js';
 import timers from '../loop/timers.js';
 import types from './types.js';
 import url from './url.js';
 import util from './util.js';
+import vm from './vm.js';
 import zlib from './zlib.js';
 import * as small from './small.js';
 import * as unavailable from './unavailable.js';
@@ -59,8 +61,8 @@ const modules = {
   process,
   punycode,
   querystring,
-  readline: unavailable.readline,
-  'readline/promises': unavailable.readline.promises,
+  readline,
+  'readline/promises': readline.promises,
   repl: unavailable.repl,
   stream,
   'stream/consumers': consumers,
@@ -77,7 +79,7 @@ const modules = {
   util,
   'util/types': types,
   v8: small.v8,
-  vm: unavailable.vm,
+  vm,
   wasi: unavailable.wasi,
   worker_threads: unavailable.workerThreads,
   zlib,

@@ -1,56 +1,21 @@
-// node:crypto: hashes and key derivation by @noble/hashes, randomness and `subtle` by the engine. What needs ciphers
-// or public keys says that it is not there.
+// node:crypto: hashes, key derivation, ciphers and curves by the noble packages, RSA on big integers, randomness and
+// `subtle` by the engine. Its parts are in src/crypto/.
 import { hmac } from '@noble/hashes/hmac.js';
-import { md5, ripemd160, sha1 } from '@noble/hashes/legacy.js';
-import { sha224, sha256, sha384, sha512, sha512_224, sha512_256 } from '@noble/hashes/sha2.js';
-import { sha3_224, sha3_256, sha3_384, sha3_512 } from '@noble/hashes/sha3.js';
 import { pbkdf2 } from '@noble/hashes/pbkdf2.js';
 import { scrypt } from '@noble/hashes/scrypt.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import buffer from './buffer.js';
 import stream from './stream.js';
-import { defer } from '../loop/loop.js';
 import { codedError, invalidArgType, outOfRange } from '../lang/codes.js';
-import { unavailableModule } from '../lang/unavailable.js';
+import { notImplementedClass, unavailableModule } from '../lang/unavailable.js';
+import { Cipheriv, Decipheriv, createCipheriv, createDecipheriv, getCipherInfo, getCiphers } from '../crypto/ciphers.js';
+import { HASHES, encoded, equalBytes, hashByName, maybeLater, toBuffer, toBytes } from '../crypto/data.js';
+import { CURVES } from '../crypto/curves.js';
+import * as exchange from '../crypto/exchange.js';
+import * as keys from '../crypto/keys.js';
+import * as signing from '../crypto/sign.js';
 
 const { Buffer } = buffer;
-
-const HASHES = {
-  md5,
-  ripemd160,
-  rmd160: ripemd160,
-  sha1,
-  sha224,
-  sha256,
-  sha384,
-  sha512,
-  'sha512-224': sha512_224,
-  'sha512-256': sha512_256,
-  'sha3-224': sha3_224,
-  'sha3-256': sha3_256,
-  'sha3-384': sha3_384,
-  'sha3-512': sha3_512,
-};
-
-function hashByName(name) {
-  if (typeof name !== 'string') throw invalidArgType('algorithm', 'of type string', name);
-  const lower = name.toLowerCase();
-  const hash = HASHES[lower] ?? HASHES[lower.replace(/^rsa-/, '')] ?? HASHES[lower.replace('-', '')];
-  if (hash === undefined) throw new Error('Digest method not supported');
-  return hash;
-}
-
-function toBytes(data, encoding, name = 'data') {
-  if (typeof data === 'string') return Buffer.from(data, encoding === 'buffer' ? 'utf8' : encoding);
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (data instanceof KeyObject) return data.export();
-  throw invalidArgType(name, 'of type string or an instance of Buffer, TypedArray, or DataView', data);
-}
-
-const toBuffer = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const encoded = (bytes, encoding) =>
-  encoding && encoding !== 'buffer' ? toBuffer(bytes).toString(encoding) : toBuffer(bytes);
 
 class Digest extends stream.Transform {
   #state;
@@ -89,25 +54,6 @@ class Hash extends Digest {
 }
 class Hmac extends Digest {}
 
-/** A secret key; public and private keys need ciphers that the stack does not have. */
-export class KeyObject {
-  #bytes;
-  constructor(type, bytes) {
-    this.type = type;
-    this.#bytes = Buffer.from(bytes);
-  }
-  get symmetricKeySize() {
-    return this.#bytes.length;
-  }
-  export(options) {
-    if (options?.format === 'jwk') return { kty: 'oct', k: this.#bytes.toString('base64url') };
-    return Buffer.from(this.#bytes);
-  }
-  equals(other) {
-    return other instanceof KeyObject && this.#bytes.equals(other.export());
-  }
-}
-
 // The engine fills at most this much at once.
 const LARGEST_RANDOM = 65_536;
 
@@ -123,22 +69,6 @@ function randomFillSync(target, offset = 0, size) {
     : new Uint8Array(target);
   fillRandom(all.subarray(offset, size === undefined ? undefined : offset + size));
   return target;
-}
-
-// The result of `run` by return, or by callback in a later turn.
-function maybeLater(run, callback) {
-  if (callback === undefined) return run();
-  if (typeof callback !== 'function') throw invalidArgType('callback', 'of type function', callback);
-  defer(() => {
-    let result;
-    try {
-      result = run();
-    } catch (error) {
-      return callback(error);
-    }
-    return callback(null, result);
-  });
-  return undefined;
 }
 
 function randomBytes(size, callback) {
@@ -178,9 +108,7 @@ function timingSafeEqual(a, b) {
       'Input buffers must have the same byte length',
     );
   }
-  let difference = 0;
-  for (let i = 0; i < x.length; i++) difference |= x[i] ^ y[i];
-  return difference === 0;
+  return equalBytes(x, y);
 }
 
 function pbkdf2Sync(password, salt, iterations, length, digest) {
@@ -205,29 +133,48 @@ function hkdfSync(digest, key, salt, info, length) {
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 }
 
-const unavailable = unavailableModule('crypto', [
-  'createCipheriv', 'createDecipheriv', 'createSign', 'createVerify', 'createDiffieHellman', 'createECDH',
-  'createDiffieHellmanGroup', 'createPrivateKey', 'createPublicKey', 'generateKey', 'generateKeySync',
-  'generateKeyPair', 'generateKeyPairSync', 'getDiffieHellman', 'privateDecrypt', 'privateEncrypt', 'publicDecrypt',
-  'publicEncrypt', 'sign', 'verify', 'diffieHellman', 'generatePrime', 'generatePrimeSync', 'checkPrime',
-  'checkPrimeSync', 'X509Certificate', 'Certificate', 'setEngine', 'Cipher', 'Decipher', 'Sign', 'Verify', 'ECDH',
-  'DiffieHellman',
-]);
+// Signing and finding the issuer of certificates needs more than keys.
+const unavailable = unavailableModule('crypto', ['setEngine'], {
+  X509Certificate: notImplementedClass('crypto.X509Certificate'),
+  Certificate: notImplementedClass('crypto.Certificate'),
+});
 
 /** node:crypto */
 export default {
   ...unavailable,
   Hash,
   Hmac,
-  KeyObject,
+  KeyObject: keys.KeyObject,
+  createSecretKey: keys.createSecretKey,
+  createPrivateKey: keys.createPrivateKey,
+  createPublicKey: keys.createPublicKey,
+  generateKey: keys.generateKey,
+  generateKeySync: keys.generateKeySync,
+  generateKeyPair: keys.generateKeyPair,
+  generateKeyPairSync: keys.generateKeyPairSync,
+  Sign: signing.Sign,
+  Verify: signing.Verify,
+  createSign: (algorithm, options) => new signing.Sign(algorithm, options),
+  createVerify: (algorithm, options) => new signing.Verify(algorithm, options),
+  sign: signing.sign,
+  verify: signing.verify,
+  publicEncrypt: signing.publicEncrypt,
+  publicDecrypt: signing.publicDecrypt,
+  privateEncrypt: signing.privateEncrypt,
+  privateDecrypt: signing.privateDecrypt,
+  Cipheriv,
+  Decipheriv,
+  createCipheriv,
+  createDecipheriv,
+  getCipherInfo,
+  ...exchange,
   createHash: (algorithm, options) => new Hash(hashByName(algorithm).create(), options),
   createHmac: (algorithm, key, options) =>
     new Hmac(hmac.create(hashByName(algorithm), toBytes(key, undefined, 'key')), options),
   hash: (algorithm, data, encoding = 'hex') => encoded(hashByName(algorithm)(toBytes(data)), encoding),
-  createSecretKey: (key, encoding) => new KeyObject('secret', toBytes(key, encoding, 'key')),
   getHashes: () => Object.keys(HASHES),
-  getCiphers: () => [],
-  getCurves: () => [],
+  getCiphers,
+  getCurves: () => Object.keys(CURVES).sort(),
   randomBytes,
   pseudoRandomBytes: randomBytes,
   randomFill,
@@ -249,7 +196,7 @@ export default {
     maybeLater(() => hkdfSync(digest, key, salt, info, length), callback),
   getFips: () => 0,
   setFips() {},
-  constants: {},
+  constants: signing.constants,
   get webcrypto() {
     return globalThis.crypto;
   },

@@ -108,5 +108,8 @@ export const web = Object.fromEntries(
     'TextDecoderStream',
     'CompressionStream',
     'DecompressionStream',
+    'TransformStreamDefaultController',
+    'WritableStreamDefaultController',
+    'WritableStreamDefaultWriter',
   ].map((name) => [name, globalThis[name]]),
 );

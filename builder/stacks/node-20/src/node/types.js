@@ -74,7 +74,7 @@ const types = {
     types.isBigIntObject(value) ||
     types.isSymbolObject(value),
   isCryptoKey: (value) => typeof CryptoKey === 'function' && value instanceof CryptoKey,
-  isKeyObject: (value) => value?.constructor?.name === 'KeyObject',
+  isKeyObject: (value) => /^(?:Secret|Public|Private)KeyObject$/.test(value?.constructor?.name),
 };
 
 function getterCall(prototype, name) {

@@ -1,7 +1,7 @@
 // Modules that a Wasm dyno does not have: they load, what they can honestly say works, and the rest throws an error
 // that names it.
 import EventEmitter from './events.js';
-import { createNotImplementedError, notImplementedClass, unavailableModule } from '../lang/unavailable.js';
+import { notImplementedClass, unavailableModule } from '../lang/unavailable.js';
 
 export const childProcess = unavailableModule(
   'child_process',
@@ -44,35 +44,7 @@ export const tls = unavailableModule('tls', ['connect', 'createServer', 'createS
 
 export const domain = unavailableModule('domain', ['create', 'createDomain', 'Domain'], { active: null });
 
-export const readline = unavailableModule('readline', ['createInterface', 'Interface', 'emitKeypressEvents'], {
-  clearLine: () => true,
-  clearScreenDown: () => true,
-  cursorTo: () => true,
-  moveCursor: () => true,
-  promises: unavailableModule('readline', ['createInterface', 'Interface', 'Readline']),
-});
-
 export const repl = unavailableModule('repl', ['start', 'REPLServer']);
-
-export const vm = unavailableModule('vm', ['createContext', 'runInContext', 'runInNewContext', 'measureMemory'], {
-  isContext: () => false,
-  runInThisContext: (code) => (0, eval)(code),
-  Script: class Script {
-    #code;
-    constructor(code) {
-      this.#code = code;
-    }
-    runInThisContext() {
-      return (0, eval)(this.#code);
-    }
-    runInContext() {
-      throw createNotImplementedError('vm.Script.runInContext');
-    }
-    runInNewContext() {
-      throw createNotImplementedError('vm.Script.runInNewContext');
-    }
-  },
-});
 
 export const wasi = unavailableModule('wasi', ['WASI']);
 

@@ -133,6 +133,17 @@ function log(...args) {
 
 const isObject = (value) => value !== null && typeof value === 'object';
 
+// The lines of a file of config vars, as `node --env-file` reads them.
+const ENV_LINE = /^[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:"((?:[^"])*)"|'([^']*)'|`([^`]*)`|([^#\n]*))/gm;
+
+function parseEnv(text) {
+  const variables = {};
+  for (const [, name, double, single, tick, plain] of String(text).matchAll(ENV_LINE)) {
+    variables[name] = double?.replaceAll('\\n', '\n') ?? single ?? tick ?? plain.trim();
+  }
+  return variables;
+}
+
 /** node:util */
 export default {
   promisify,
@@ -161,6 +172,7 @@ export default {
   _errnoException: systemError,
   _exceptionWithHostPort: (number, syscall, address, port) => systemError(number, syscall, `${address}:${port}`),
   _extend: (target, source) => (isObject(source) ? Object.assign(target, source) : target),
+  parseEnv,
   transferableAbortController: notImplemented('util.transferableAbortController'),
   transferableAbortSignal: notImplemented('util.transferableAbortSignal'),
   isArray: Array.isArray,
