@@ -60,6 +60,12 @@ pub(crate) enum Command {
     #[command(name = "config:unset", alias = "config:remove")]
     ConfigUnset(commands::config::UnsetArgs),
 
+    Egress(commands::egress::ListArgs),
+    #[command(name = "egress:allow", alias = "egress:add")]
+    EgressAllow(commands::egress::AllowArgs),
+    #[command(name = "egress:deny", alias = "egress:remove")]
+    EgressDeny(commands::egress::DenyArgs),
+
     Releases(commands::releases::ListArgs),
     #[command(name = "releases:info")]
     ReleasesInfo(commands::releases::InfoArgs),
@@ -115,7 +121,7 @@ impl Command {
 
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
-        use commands::{apps, config, deploy, domains, logs, open, ps, releases, version};
+        use commands::{apps, config, deploy, domains, egress, logs, open, ps, releases, version};
         match self {
             Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
             Self::Deploy(args) => deploy::run(&Context::open(&args.target.server)?, &args).await,
@@ -129,6 +135,13 @@ impl Command {
             Self::ConfigSet(args) => config::set(&Context::open(&args.target.server)?, &args).await,
             Self::ConfigUnset(args) => {
                 config::unset(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Egress(args) => egress::list(&Context::open(&args.target.server)?, &args).await,
+            Self::EgressAllow(args) => {
+                egress::allow(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::EgressDeny(args) => {
+                egress::deny(&Context::open(&args.target.server)?, &args).await
             }
             Self::Releases(args) => {
                 releases::list(&Context::open(&args.target.server)?, &args).await
@@ -196,6 +209,10 @@ mod tests {
             "wpaas deploy . -a demo --local --json",
             "wpaas config:set A=1 B= C=x=y -a demo",
             "wpaas config:unset A B",
+            "wpaas egress --json",
+            "wpaas egress:allow api.example.com:443 *.example.org:* -a demo",
+            "wpaas egress:allow db.example.com:5432 --pgtls --ca ca.pem",
+            "wpaas egress:deny [2a00:1450::5]:6379",
             "wpaas releases -n 5 --json",
             "wpaas releases:info v3",
             "wpaas rollback",
@@ -220,6 +237,12 @@ mod tests {
             "wpaas config:set =1",
             "wpaas config:set",
             "wpaas config:get",
+            "wpaas egress:allow",
+            "wpaas egress:allow db.example.com",
+            "wpaas egress:allow db.example.com:0",
+            "wpaas egress:allow https://api.example.com:443",
+            "wpaas egress:allow db:5432 --tls --pgtls",
+            "wpaas egress:deny a",
             "wpaas releases:info latest",
             "wpaas rollback v0",
             "wpaas releases -n 0",

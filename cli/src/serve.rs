@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// Address of the node's metrics for Prometheus [default: none]
     #[arg(long, env = "WPAAS_METRICS", value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
-    /// Network that every app may connect to, on every port; may be repeated [default: none]
+    /// Network of private addresses that apps' egress rules may open; may be repeated [default: none]
     #[arg(
         long = "egress-network",
         env = "WPAAS_EGRESS_NETWORKS",

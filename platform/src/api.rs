@@ -25,6 +25,7 @@ mod catalog;
 mod config;
 mod domains;
 mod dynos;
+mod egress;
 mod error;
 mod extract;
 mod formation;
@@ -52,10 +53,12 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps/{app}/features", get(apps::none))
         .route("/apps/{app}/collaborators", get(account::collaborators))
         .route("/apps/{app}/config-vars", get(config::get).patch(config::patch))
+        .route("/apps/{app}/egress", get(egress::get).patch(egress::patch))
         .route("/apps/{app}/releases", get(releases::list).post(releases::create))
         .route("/apps/{app}/releases/verification", get(releases::verification))
         .route("/apps/{app}/releases/{release}", get(releases::info))
         .route("/apps/{app}/releases/{release}/config-vars", get(config::of_release))
+        .route("/apps/{app}/releases/{release}/egress", get(egress::of_release))
         .route("/apps/{app}/formation", get(formation::list).patch(formation::batch))
         .route("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update))
         .route("/apps/{app}/formations/{type}", delete(dynos::restart_type))

@@ -7,7 +7,7 @@ use wpaas_slug::feed::Change;
 use crate::{
     Ctx, Error, Inner,
     auth::User,
-    config, db,
+    db,
     error::is_taken,
     feed,
     ledger::{self, Event},
@@ -126,8 +126,7 @@ impl Inner {
         .map_err(taken(&name))?;
         let created = Event::Created { name };
         ledger::append(&mut write, id, user, db::new_id(), &created).await?;
-        let config = config::put(&mut write, id, &config::Vars::new()).await?;
-        let first = releases::event(None, config, "Initial release");
+        let first = releases::initial(&mut write, id).await?;
         ledger::append(&mut write, id, user, db::new_id(), &first).await?;
         let app = by_id(&mut write, id).await?;
         let spec = feed::spec(&mut write, &app).await?;
@@ -202,6 +201,7 @@ impl Inner {
             "DELETE FROM formation WHERE app_id = $1",
             "DELETE FROM slugs WHERE app_id = $1",
             "DELETE FROM config_sets WHERE app_id = $1",
+            "DELETE FROM egress_sets WHERE app_id = $1",
             "DELETE FROM ledger WHERE app_id = $1",
             "DELETE FROM apps WHERE id = $1",
         ] {

@@ -1,19 +1,15 @@
-//! Config vars. A release names its set by digest; the set itself is stored once under that digest, and its
-//! digest is checked whenever it is read, so that a changed value is never served.
+//! Config vars.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use sqlx::AnyConnection;
-use uuid::Uuid;
-use wpaas_slug::{Digest, Limits};
+use wpaas_slug::Limits;
 
 use crate::{
     Error, Inner,
     auth::User,
-    db,
     locks::AppLock,
     names,
-    releases::{self, Draft, Slug},
+    releases::{self, Draft, Settings, Slug},
 };
 
 /// Config vars by name.
@@ -21,68 +17,6 @@ pub(crate) type Vars = BTreeMap<String, String>;
 
 /// A change to config vars: `None` removes.
 pub(crate) type Patch = BTreeMap<String, Option<String>>;
-
-/// Stores a set unless it is there, and returns its digest.
-pub(crate) async fn put(db: &mut AnyConnection, app: Uuid, vars: &Vars) -> Result<Digest, Error> {
-    let text = serde_json::to_string(vars)
-        .map_err(|error| Error::Corrupt(format!("config vars: {error}")))?;
-    let digest = Digest::of(text.as_bytes());
-    sqlx::query(
-        "INSERT INTO config_sets (app_id, digest, vars) VALUES ($1, $2, $3) \
-         ON CONFLICT (app_id, digest) DO NOTHING",
-    )
-    .bind(app.to_string())
-    .bind(digest.to_string())
-    .bind(text)
-    .execute(db)
-    .await?;
-    Ok(digest)
-}
-
-/// Reads a set and verifies it.
-pub(crate) async fn get(db: &mut AnyConnection, app: Uuid, digest: Digest) -> Result<Vars, Error> {
-    let mut stored = stored(db, &[(app, digest)]).await?;
-    verified(digest, stored.remove(&app))
-}
-
-/// The text of one set for each of many apps, as it is stored.
-pub(crate) async fn stored(
-    db: &mut AnyConnection,
-    wanted: &[(Uuid, Digest)],
-) -> Result<HashMap<Uuid, String>, Error> {
-    let mut found = HashMap::new();
-    for wanted in wanted.chunks(db::BATCH) {
-        // The columns of VALUES have these names in SQLite as in PostgreSQL.
-        let sql = format!(
-            "SELECT config_sets.app_id, config_sets.vars FROM (VALUES {}) AS wanted \
-             JOIN config_sets ON config_sets.app_id = wanted.column1 \
-             AND config_sets.digest = wanted.column2",
-            db::places(wanted.len(), 2)
-        );
-        let values = wanted.iter().flat_map(|(app, digest)| [app.to_string(), digest.to_string()]);
-        let rows: Vec<(String, String)> = db::fetch_all(db, sql, values).await?;
-        for (app, vars) in rows {
-            found.insert(db::id(&app)?, vars);
-        }
-    }
-    Ok(found)
-}
-
-/// The set, if its text is what its digest says.
-pub(crate) fn verified(digest: Digest, text: Option<String>) -> Result<Vars, Error> {
-    let broken = |why: &str| Error::Corrupt(format!("config vars {}: {why}", digest.short()));
-    let text = text.ok_or_else(|| broken("missing"))?;
-    if Digest::of(text.as_bytes()) != digest {
-        return Err(broken("changed outside of wpaas"));
-    }
-    serde_json::from_str(&text).map_err(|error| broken(&error.to_string()))
-}
-
-/// The config vars of the app's current release.
-pub(crate) async fn current(db: &mut AnyConnection, app: Uuid) -> Result<Vars, Error> {
-    let release = releases::current(db, app).await?;
-    get(db, app, release.event.config).await
-}
 
 /// Applies a patch. Returns the new set and which names were set and removed; names that stay as they were
 /// are in neither list.
@@ -143,7 +77,7 @@ impl Inner {
     ) -> Result<Vars, Error> {
         let mut db = self.db.read().await?;
         let current = releases::current(&mut db, lock.app).await?;
-        let vars = get(&mut db, lock.app, current.event.config).await?;
+        let Settings { config: vars, egress } = releases::settings(&mut db, &current).await?;
         drop(db);
         let (vars, set, removed) = patched(vars, patch, &self.limits)?;
         if set.is_empty() && removed.is_empty() {
@@ -152,7 +86,7 @@ impl Inner {
         let description = describe(&set, &removed);
         let draft = Draft {
             slug: current.event.slug.map(Slug::Stored),
-            config: vars.clone(),
+            settings: Settings { config: vars.clone(), egress },
             said: format!("{description} by user {}", user.email),
             description,
             rollback_of: None,

@@ -12,8 +12,9 @@ use wpaas_slug::{
 use crate::{
     Error, Inner,
     apps::{self, App},
-    config, db, domains, formation,
+    db, domains, formation,
     releases::{self, Release},
+    sets::{self, Kind},
     slugs::SlugRow,
     stacks,
 };
@@ -57,20 +58,30 @@ async fn specs(
     let config = |(release, slug): &(Release, Option<SlugRow>)| {
         slug.as_ref().map(|_| (release.app, release.event.config))
     };
+    let rules = |current: &Result<(Release, Option<SlugRow>), Error>| {
+        let (release, slug) = current.as_ref().ok()?;
+        slug.as_ref().and(release.event.egress).map(|digest| (release.app, digest))
+    };
     let wanted: Vec<(Uuid, Digest)> =
         currents.values().filter_map(|current| config(current.as_ref().ok()?)).collect();
-    let mut configs = config::stored(db, &wanted).await?;
+    let mut configs = sets::stored(db, Kind::Config, &wanted).await?;
+    let wanted: Vec<(Uuid, Digest)> = currents.values().filter_map(rules).collect();
+    let mut rules = sets::stored(db, Kind::Egress, &wanted).await?;
     let mut whole = |app: &App| {
         let mut spec = bare(app, domains.remove(&app.id).unwrap_or_default());
         let current = currents.remove(&app.id).unwrap_or(Err(Error::NotFound("release")));
         let released = current.and_then(|(release, slug)| {
             let (Some(named), Some(slug)) = (&release.event.slug, slug) else { return Ok(None) };
-            let vars = config::verified(release.event.config, configs.remove(&app.id))?;
+            let config =
+                sets::verified(Kind::Config, release.event.config, configs.remove(&app.id))?;
+            let egress = match release.event.egress {
+                Some(digest) => sets::verified(Kind::Egress, digest, rules.remove(&app.id))?,
+                None => Vec::new(),
+            };
             let formation =
                 formation::effective_with(&scaled.remove(&app.id).unwrap_or_default(), &slug);
             let (id, version) = (release.id, release.version);
-            let release =
-                ReleaseSpec { id, version, slug: named.digest, config: vars, egress: vec![] };
+            let release = ReleaseSpec { id, version, slug: named.digest, config, egress };
             Ok(Some((release, formation)))
         });
         match released {

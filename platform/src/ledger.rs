@@ -72,6 +72,9 @@ pub(crate) enum Event {
 pub(crate) struct ReleaseEvent {
     /// The digest of the config vars.
     pub(crate) config: Digest,
+    /// The digest of the egress rules, when there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) egress: Option<Digest>,
     /// Heroku's words for what it is: `Set A config vars`.
     pub(crate) description: String,
     /// The version that a rollback restored.

@@ -1,10 +1,10 @@
-//! Releases: slug and config vars bound together, numbered, as entries of the ledger.
+//! Releases: slug, config vars and egress rules bound together, numbered, as entries of the ledger.
 
 use std::{collections::HashMap, time::Instant};
 
 use sqlx::AnyConnection;
 use uuid::Uuid;
-use wpaas_slug::{Digest, feed::ReleaseSpec};
+use wpaas_slug::feed::{EgressRule, ReleaseSpec};
 
 use crate::{
     Error, Inner,
@@ -14,6 +14,7 @@ use crate::{
     ledger::{self, COLUMNS, Entry, Event, ReleaseEvent, SlugRef},
     locks::AppLock,
     page::{self, Key, Listed, Page},
+    sets::{self, Kind},
     slugs::{self, SlugRow},
 };
 
@@ -54,14 +55,62 @@ impl TryFrom<Entry> for Release {
     }
 }
 
-/// The ledger's record of a release.
-pub(crate) fn event(slug: Option<SlugRef>, config: Digest, description: &str) -> Event {
-    Event::Release(ReleaseEvent {
-        config,
-        description: description.into(),
+/// What a release binds to its slug.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) config: config::Vars,
+    pub(crate) egress: Vec<EgressRule>,
+}
+
+/// The ledger's record of an app's first release, which has nothing.
+pub(crate) async fn initial(db: &mut AnyConnection, app: Uuid) -> Result<Event, Error> {
+    Ok(Event::Release(ReleaseEvent {
+        config: sets::put(db, Kind::Config, app, &config::Vars::new()).await?,
+        egress: None,
+        description: "Initial release".into(),
         rollback_of: None,
-        slug,
-    })
+        slug: None,
+    }))
+}
+
+/// A release's config vars.
+pub(crate) async fn config(
+    db: &mut AnyConnection,
+    release: &Release,
+) -> Result<config::Vars, Error> {
+    sets::get(db, Kind::Config, release.app, release.event.config).await
+}
+
+/// A release's egress rules.
+pub(crate) async fn egress(
+    db: &mut AnyConnection,
+    release: &Release,
+) -> Result<Vec<EgressRule>, Error> {
+    match release.event.egress {
+        Some(digest) => sets::get(db, Kind::Egress, release.app, digest).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What a release binds to its slug.
+pub(crate) async fn settings(db: &mut AnyConnection, release: &Release) -> Result<Settings, Error> {
+    let config = config(db, release).await?;
+    Ok(Settings { config, egress: egress(db, release).await? })
+}
+
+/// The config vars of the app's current release.
+pub(crate) async fn current_config(
+    db: &mut AnyConnection,
+    app: Uuid,
+) -> Result<config::Vars, Error> {
+    let release = current(db, app).await?;
+    config(db, &release).await
+}
+
+/// What the app's current release binds to its slug.
+pub(crate) async fn current_settings(db: &mut AnyConnection, app: Uuid) -> Result<Settings, Error> {
+    let release = current(db, app).await?;
+    settings(db, &release).await
 }
 
 /// The app's current release: the one with the highest version.
@@ -135,7 +184,7 @@ pub(crate) enum Slug {
 /// A release to be.
 pub(crate) struct Draft {
     pub(crate) slug: Option<Slug>,
-    pub(crate) config: config::Vars,
+    pub(crate) settings: Settings,
     /// Heroku's words: `Deploy 1a2b3c4d`.
     pub(crate) description: String,
     pub(crate) rollback_of: Option<u64>,
@@ -174,8 +223,8 @@ impl Inner {
                     id,
                     version: last.version + 1,
                     slug: slug.digest,
-                    config: draft.config.clone(),
-                    egress: vec![],
+                    config: draft.settings.config.clone(),
+                    egress: draft.settings.egress.clone(),
                 });
                 Some(spec)
             }
@@ -199,9 +248,15 @@ impl Inner {
             Some((false, slug)) => Some(slug.reference()),
             None => None,
         };
-        let config = config::put(&mut write, app.id, &draft.config).await?;
+        let Settings { config, egress } = draft.settings;
+        let config = sets::put(&mut write, Kind::Config, app.id, &config).await?;
+        let egress = match egress.is_empty() {
+            true => None,
+            false => Some(sets::put(&mut write, Kind::Egress, app.id, &egress).await?),
+        };
         let event = Event::Release(ReleaseEvent {
             config,
+            egress,
             description: draft.description,
             rollback_of: draft.rollback_of,
             slug,
@@ -220,7 +275,7 @@ impl Inner {
         Ok(release)
     }
 
-    /// Releases a slug that was uploaded or that an earlier build made, with the config vars of today.
+    /// Releases a slug that was uploaded or that an earlier build made, with the settings of today.
     pub(crate) async fn release_slug(
         &self,
         lock: &AppLock,
@@ -233,12 +288,12 @@ impl Inner {
             Error::NotFound(_) => Error::Invalid("Couldn't find that slug of this app.".into()),
             error => error,
         })?;
-        let config = config::current(&mut db, lock.app).await?;
+        let settings = current_settings(&mut db, lock.app).await?;
         drop(db);
         let draft = Draft {
             description: description.unwrap_or_else(|| deploy_description(&slug)),
             slug: Some(Slug::Stored(slug.reference())),
-            config,
+            settings,
             rollback_of: None,
             said: format!("Deployed by user {}", user.email),
             build: None,
@@ -246,7 +301,7 @@ impl Inner {
         self.release(lock, user, draft).await
     }
 
-    /// Brings back the slug and the config vars of an earlier release, together, as a new release.
+    /// Brings back the slug, the config vars and the egress rules of an earlier release, together, as a new release.
     pub(crate) async fn rollback(
         &self,
         lock: &AppLock,
@@ -257,14 +312,14 @@ impl Inner {
         let mut db = self.db.read().await?;
         let target = find(&mut db, lock.app, to).await?;
         let version = target.version;
-        let slug = target.event.slug.ok_or_else(|| {
+        let slug = target.event.slug.clone().ok_or_else(|| {
             Error::Invalid(format!("Cannot roll back to v{version}: nothing was deployed yet."))
         })?;
-        let config = config::get(&mut db, lock.app, target.event.config).await?;
+        let settings = settings(&mut db, &target).await?;
         drop(db);
         let draft = Draft {
             slug: Some(Slug::Stored(slug)),
-            config,
+            settings,
             description: description.unwrap_or_else(|| format!("Rollback to v{version}")),
             rollback_of: Some(version),
             said: format!("Rollback to v{version} by user {}", user.email),

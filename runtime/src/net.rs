@@ -16,7 +16,6 @@ mod egress;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod hooks;
-mod host;
 mod http;
 mod names;
 mod pipe;
@@ -27,11 +26,14 @@ mod splice;
 mod tls;
 mod vnet;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
-use wpaas_slug::{Limits, feed::EgressRule};
+use wpaas_slug::{Limits, egress::Host, feed::EgressRule};
 
 pub(crate) use conn::{GuestHolds, HostEnd};
 pub(crate) use egress::Egress;
@@ -46,7 +48,7 @@ use crate::{Error, lines::DynoLog};
 /// What the operator says of the network.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// Networks that are open to every app.
+    /// Networks of addresses that are not public and that apps' rules may open.
     pub(crate) networks: Vec<IpNet>,
     /// The system's, when there is none.
     pub(crate) resolver: Option<Arc<dyn Resolve>>,
@@ -58,8 +60,8 @@ pub(crate) struct Options {
 pub(crate) struct Network {
     limits: Arc<Limits>,
     resolver: Arc<dyn Resolve>,
-    tls: Tls,
-    networks: Vec<IpNet>,
+    tls: Arc<Tls>,
+    networks: Arc<[IpNet]>,
     connections: Arc<Semaphore>,
 }
 
@@ -67,8 +69,8 @@ impl Network {
     pub(crate) fn new(options: Options, limits: Arc<Limits>) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             resolver: options.resolver.unwrap_or_else(|| Arc::new(SystemResolver)),
-            tls: Tls::new(&options.certificates).map_err(Error::Certificates)?,
-            networks: options.networks,
+            tls: Arc::new(Tls::with_system(&options.certificates).map_err(Error::Certificates)?),
+            networks: options.networks.into(),
             connections: dial::semaphore(limits.node_connections),
             limits,
         }))
@@ -85,6 +87,12 @@ impl Network {
         }
         let compiled = Egress::compile(rules, &self.networks);
         compiled.map(Arc::new).map_err(|error| Error::Egress(error.to_string()))
+    }
+
+    /// Whether the operator lets rules open what these name.
+    pub(crate) fn admits(&self, rules: &[EgressRule]) -> Result<(), Error> {
+        let admitted = self.egress(rules)?.admitted();
+        admitted.map_err(|error| Error::Egress(error.to_string()))
     }
 }
 
@@ -107,6 +115,11 @@ impl Net {
             let (shared, egress) = (Arc::clone(&self.shared), Arc::clone(&self.egress));
             Arc::new(Dialer::new(shared, egress, self.log.clone()))
         })
+    }
+
+    /// Where a connection goes on to that nobody in the dyno accepts at `remote`, its own loopback.
+    fn behind_loopback(&self, remote: SocketAddr) -> Option<Host> {
+        self.egress.behind_loopback(remote.ip(), remote.port())
     }
 
     /// The dyno's virtual network.

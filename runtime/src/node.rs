@@ -19,7 +19,7 @@ use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 use wpaas_slug::{
     Digest, Limits, Store,
-    feed::{AppSpec, ApplyError, Change, DynoStatus, NodeLink, Snapshot},
+    feed::{AppSpec, ApplyError, Change, DynoStatus, EgressRule, NodeLink, Snapshot},
     log::{LogLine, LogSink},
 };
 
@@ -138,8 +138,8 @@ impl Builder {
         self
     }
 
-    /// Networks that every app's dynos may connect to, whatever its egress rules say, on every port;
-    /// default is none.
+    /// Networks of addresses that are not public (private, loopback, the node's own) which apps' egress rules may
+    /// open; default is none, so that no rule reaches them.
     #[must_use]
     pub fn egress_networks(mut self, networks: Vec<ipnet::IpNet>) -> Self {
         self.network.networks = networks;
@@ -518,6 +518,10 @@ impl NodeLink for Node {
             Parts::get(&self.inner.resources, release.slug, Urgency::Now).await?;
         }
         Ok(())
+    }
+
+    async fn check_egress(&self, rules: &[EgressRule]) -> Result<(), ApplyError> {
+        Ok(self.inner.resources.host.network.admits(rules)?)
     }
 
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {

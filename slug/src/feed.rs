@@ -23,8 +23,7 @@ pub struct Scale {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EgressRule {
     /// A host name, `*.SUFFIX` for every name below a suffix, `*` for every public address, an IP
-    /// address, or a network (`10.1.0.0/16`). Only an address or a network written here opens addresses
-    /// that are private or the node's own.
+    /// address, or a network (`10.1.0.0/16`); [`crate::egress::Target`] understands it.
     pub host: String,
     /// The TCP port; `None` for every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +32,10 @@ pub struct EgressRule {
     /// connection as it is. Requests of `wasi:http` do TLS by their scheme, whatever stands here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<EgressTls>,
+    /// Certificates of authorities in PEM. When TLS is done by this rule, also for requests of `wasi:http`, the server
+    /// is verified against these and no others; `None` is the authorities that the node trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
 }
 
 /// How TLS begins on an outgoing connection. The server's certificate is verified for the rule's host.
@@ -169,6 +172,11 @@ pub trait NodeLink: Send + Sync + 'static {
 
     /// The dynos of an app.
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus>;
+
+    /// Whether dynos could use `rules` on this node: it understands them, and its operator lets apps open what they
+    /// name. A release with a rule that the operator no longer allows is taken all the same; its connections are
+    /// refused.
+    async fn check_egress(&self, rules: &[EgressRule]) -> Result<(), ApplyError>;
 
     /// Ends an app's dynos (all, or the named one); load starts fresh ones.
     async fn restart(&self, app: Uuid, dyno: Option<String>);

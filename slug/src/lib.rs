@@ -9,6 +9,7 @@
 //! This crate knows no database, no HTTP and no Wasm engine.
 
 pub mod digest;
+pub mod egress;
 pub mod feed;
 pub mod limits;
 pub mod log;

@@ -227,6 +227,8 @@ limits! {
     socket_backlog = 128;
     /// Egress rules of one release.
     egress_rules = 1_000;
+    /// Egress rules of one release as JSON, their certificates included.
+    egress_rules_bytes = 64 * KIB;
     /// Addresses of one name that a connection attempt tries.
     egress_addresses = 8;
     /// Time to make an outgoing connection: name, TCP and TLS together.

@@ -7,7 +7,10 @@ use tokio::{
     process::{Child, ChildStdout},
 };
 
-use super::support::{PATIENCE, Project, dev_command, run_alone};
+use super::{
+    egress,
+    support::{PATIENCE, Project, dev_command, run_alone},
+};
 
 /// A running `wpaas dev`.
 pub(crate) struct Dev {
@@ -92,6 +95,23 @@ async fn the_request_after_a_save_gets_the_new_code() {
     assert_eq!(dev.get("/public/new/page.txt").await.1, "first");
     project.write("public/new/page.txt", "second");
     assert_eq!(dev.get("/public/new/page.txt").await.1, "second");
+}
+
+#[tokio::test]
+async fn the_app_reaches_what_its_file_allows() {
+    let port = egress::listener("127.0.0.1").await;
+    let project = egress::connects();
+    let mut dev = Dev::start(&project).await;
+    let path = format!("/?host=localhost&port={port}");
+    assert_eq!(dev.get(&path).await.1, r#"{"tcp":"ECONNREFUSED","web":"EACCES"}"#);
+    dev.log_has(&format!("heroku[web.1]: Connection to localhost:{port} denied: ")).await;
+    // The next request, without a change of the code.
+    project.write(".egress", &format!("# the database\nlocalhost:{port}\n"));
+    assert_eq!(dev.get(&path).await.1, r#"{"tcp":"hello","web":"hello"}"#);
+    project.write(".egress", "localhost\n");
+    let (status, page) = dev.get(&path).await;
+    assert_eq!(status, 503, "{page}");
+    assert!(page.contains("line 1") && page.contains("does not name a port"), "{page}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod bad_input;
 mod conformance;
 mod deploy;
 mod dev;
+mod egress;
 mod https;
 mod kill;
 mod ledger;

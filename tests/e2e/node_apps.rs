@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::support::{MariaDb, Postgres, Project, Redis, Server, Upstream, checkout, own_address};
+use super::support::{MariaDb, Postgres, Project, Redis, Server, Upstream, checkout};
 
 #[derive(Deserialize)]
 struct Table {
@@ -151,16 +151,12 @@ async fn answers_as_told(server: &Server, app: &str, wanted: &Request) {
 /// Deploys the app and asks it everything in its table.
 async fn works(name: &str) {
     let table = table(name);
-    let address = own_address();
-    let network = format!("{address}/32");
     let needs = |service| table.services.iter().any(|needed| needed == service);
-    let postgres = if needs("postgres") { Some(Postgres::start(address).await) } else { None };
-    let redis = if needs("redis") { Some(Redis::start(address).await) } else { None };
-    let mysql = if needs("mysql") { Some(MariaDb::start(address).await) } else { None };
-    let upstream = if needs("upstream") { Some(Upstream::start(address).await) } else { None };
-    let options: &[&str] =
-        if table.services.is_empty() { &[] } else { &["--egress-network", &network] };
-    let server = Server::start_with(options, &[]).await;
+    let postgres = if needs("postgres") { Some(Postgres::start().await) } else { None };
+    let redis = if needs("redis") { Some(Redis::start().await) } else { None };
+    let mysql = if needs("mysql") { Some(MariaDb::start().await) } else { None };
+    let upstream = if needs("upstream") { Some(Upstream::start().await) } else { None };
+    let server = Server::start_with(&["--egress-network", "127.0.0.1/32"], &[]).await;
 
     let mut variables: Vec<String> =
         table.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -170,6 +166,13 @@ async fn works(name: &str) {
     variables.extend(upstream.iter().map(|upstream| format!("UPSTREAM_URL={}", upstream.url)));
     if !variables.is_empty() {
         server.run(&["create", name]).await.ok();
+        let ports = postgres.iter().map(|postgres| postgres.port);
+        let ports = ports.chain(redis.iter().map(|redis| redis.port));
+        let ports = ports.chain(mysql.iter().map(|mysql| mysql.port));
+        for port in ports.chain(upstream.iter().map(|upstream| upstream.port)) {
+            let place = format!("localhost:{port}");
+            server.run(&["egress:allow", &place, "-a", name]).await.ok();
+        }
         let mut arguments = vec!["config:set", "-a", name];
         arguments.extend(variables.iter().map(String::as_str));
         server.run(&arguments).await.ok();

@@ -17,6 +17,8 @@ missing_packages() {
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
   command -v redis-server >/dev/null || echo redis-server
   [[ -x /usr/sbin/mariadbd && -x /usr/bin/my_print_defaults ]] || echo mariadb-server-core mariadb-client-core
+  # Names for tests of what an app may reach, without a DNS server.
+  compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || echo libnss-wrapper
   # For guests and apps in Rust.
   has_wasip2_std || has_debian_wasi || echo rustc-web cargo-web rust-web-src wasi-libc lld
 }

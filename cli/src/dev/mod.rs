@@ -2,6 +2,7 @@
 //! the new code in place before the request that follows a save.
 
 mod dotenv;
+mod egress;
 mod project;
 mod terminal;
 mod watch;
@@ -14,6 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::sync::watch as latest;
 use wpaas_runtime::{Gate, Node};
 use wpaas_slug::Store;
@@ -36,7 +38,8 @@ const LONGEST_SAVE: Duration = Duration::from_millis(100);
   $ wpaas dev
   $ wpaas dev examples/node-express --port 3000
 
-Config vars come from the directory's .env file (NAME=value lines).")]
+Config vars come from the directory's .env file (NAME=value lines). What the app may connect to stands in its
+.egress file, a line each as after `wpaas egress:allow`: localhost:5432 is your own machine's PostgreSQL.")]
 pub(crate) struct Args {
     /// The app's directory
     #[arg(default_value = ".")]
@@ -97,6 +100,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .wasi_http_p3(args.wasi.p3)
         .gate(Arc::new(Freshness { watch: Arc::clone(&watch), built }))
         .single_app(true)
+        // Whoever develops is the operator too: what the rules name is open, this machine included.
+        .egress_networks(vec![Ipv4Net::default().into(), Ipv6Net::default().into()])
         .build()?;
     let mut project =
         Project::open(&args.dir, &cache, store, limits, node.clone(), Arc::clone(&watch))

@@ -13,10 +13,10 @@ use wpaas_builder::{Builder, Output, Request, source};
 use wpaas_runtime::Node;
 use wpaas_slug::{
     Digest, Limits, Store,
-    feed::{AppSpec, Change, NodeLink as _, ReleaseSpec, Scale},
+    feed::{AppSpec, Change, EgressRule, NodeLink as _, ReleaseSpec, Scale},
 };
 
-use super::{dotenv, watch::Watch};
+use super::{dotenv, egress, watch::Watch};
 
 /// What a build led to.
 pub(super) enum Outcome {
@@ -24,6 +24,13 @@ pub(super) enum Outcome {
     Unchanged,
     /// This version serves now.
     Released(u64),
+}
+
+/// What the project's directory says of a release, beside its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Settings {
+    config: BTreeMap<String, String>,
+    egress: Vec<EgressRule>,
 }
 
 /// A project under development.
@@ -36,8 +43,8 @@ pub(super) struct Project {
     watch: Arc<Watch>,
     id: Uuid,
     current: Option<ReleaseSpec>,
-    /// Whether what is in the copy has been built, and with which config vars.
-    built: Option<BTreeMap<String, String>>,
+    /// Whether what is in the copy has been built, and with which settings.
+    built: Option<Settings>,
 }
 
 impl Project {
@@ -88,10 +95,10 @@ impl Project {
         self.watch.set(self.directories()?)?;
         let source = self.scratch.join("source");
         let copied = source::copy(&self.directory, &source, &self.limits)?;
-        let config = self.config()?;
+        let settings = Settings { config: self.config()?, egress: self.egress()? };
         // A save is often several events, and a build may have begun with the first of them.
         let before = self.built.take();
-        if copied == source::Copied::default() && before.as_ref() == Some(&config) {
+        if copied == source::Copied::default() && before.as_ref() == Some(&settings) {
             self.built = before;
             return Ok(Outcome::Unchanged);
         }
@@ -110,7 +117,7 @@ impl Project {
         let request = Request {
             source,
             cache: self.scratch.join("cache"),
-            env: config.clone(),
+            env: settings.config.clone(),
             buildpack_url: None,
             output,
         };
@@ -121,8 +128,11 @@ impl Project {
             }
         })?;
         let slug = built.slug.digest;
-        if self.current.as_ref().is_some_and(|now| now.slug == slug && now.config == config) {
-            self.built = Some(config);
+        let same = |now: &ReleaseSpec| {
+            now.slug == slug && now.config == settings.config && now.egress == settings.egress
+        };
+        if self.current.as_ref().is_some_and(same) {
+            self.built = Some(settings);
             return Ok(Outcome::Unchanged);
         }
         if verbose {
@@ -134,7 +144,7 @@ impl Project {
             self.node.apply(change).await?;
         }
         let version = self.current.as_ref().map_or(1, |release| release.version + 1);
-        let egress = vec![];
+        let Settings { config, egress } = settings.clone();
         let release = ReleaseSpec { id: Uuid::new_v4(), version, slug, config, egress };
         let web = Scale { min: 0, max: 20 };
         let app = AppSpec {
@@ -146,18 +156,29 @@ impl Project {
             formation: BTreeMap::from([("web".into(), web)]),
         };
         self.node.apply(Change::App(Arc::new(app))).await?;
-        self.built = Some(release.config.clone());
+        self.built = Some(settings);
         self.current = Some(release);
         Ok(Outcome::Released(version))
     }
 
-    /// The directories whose files are the app's source, and the project itself for `.env`.
+    /// The directories whose files are the app's source, and the project itself for `.env` and `.egress`.
     fn directories(&self) -> anyhow::Result<BTreeSet<PathBuf>> {
         let mut directories = BTreeSet::from([self.directory.clone()]);
         for file in source::files(&self.directory, &self.limits)? {
             directories.extend(file.ancestors().skip(1).map(|above| self.directory.join(above)));
         }
         Ok(directories)
+    }
+
+    /// What dynos may connect to, from `.egress`.
+    fn egress(&self) -> anyhow::Result<Vec<EgressRule>> {
+        let path = self.directory.join(".egress");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => egress::parse(&text, &self.directory)
+                .with_context(|| format!("{} is malformed", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).context(path.display().to_string()),
+        }
     }
 
     /// Config vars from `.env`.

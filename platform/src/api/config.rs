@@ -6,17 +6,12 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use super::extract::{Json, Params, reply, to_the_end};
-use crate::{
-    Ctx, Error,
-    apps::App,
-    auth::User,
-    config::{self, Patch},
-    releases,
-};
+use crate::{Ctx, Error, apps::App, auth::User, config::Patch, releases};
 
 pub(super) async fn get(State(ctx): State<Ctx>, app: App) -> Result<Response, Error> {
     let mut db = ctx.db.snapshot().await?;
-    Ok(reply(StatusCode::OK, &json!(config::current(&mut db, app.id).await?)))
+    let release = releases::current(&mut db, app.id).await?;
+    Ok(reply(StatusCode::OK, &json!(releases::config(&mut db, &release).await?)))
 }
 
 pub(super) async fn of_release(
@@ -26,8 +21,7 @@ pub(super) async fn of_release(
 ) -> Result<Response, Error> {
     let mut db = ctx.db.snapshot().await?;
     let release = releases::find(&mut db, app.id, params.get("release")).await?;
-    let vars = config::get(&mut db, app.id, release.event.config).await?;
-    Ok(reply(StatusCode::OK, &json!(vars)))
+    Ok(reply(StatusCode::OK, &json!(releases::config(&mut db, &release).await?)))
 }
 
 pub(super) async fn patch(

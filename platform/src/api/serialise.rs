@@ -144,6 +144,7 @@ pub(super) fn release(app: &App, release: &Release, current: u64, extended: Exte
     extend(object, extended, || {
         json!({
             "config_digest": release.event.config,
+            "egress_digest": release.event.egress,
             "hash": release.hash,
             "previous_hash": release.prev_hash,
             "rollback_of": release.event.rollback_of,

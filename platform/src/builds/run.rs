@@ -15,7 +15,6 @@ use crate::{
     Ctx, Error, Inner, apps,
     auth::User,
     compile::{Compiled, Job},
-    config,
     error::io,
     releases::{self, Draft, Release, Slug},
     slugs::SlugRow,
@@ -119,7 +118,7 @@ impl Inner {
     async fn compile(&self, run: &Run) -> Result<(Compiled, Duration), Error> {
         let env = {
             let mut db = self.db.read().await?;
-            config::current(&mut db, run.app).await.map_err(|error| match error {
+            releases::current_config(&mut db, run.app).await.map_err(|error| match error {
                 Error::NotFound(_) => Error::NotFound("app"),
                 error => error,
             })?
@@ -157,8 +156,8 @@ impl Inner {
     ) -> Result<Release, Error> {
         let lock = self.locks.app(run.app).await;
         let mut db = self.db.read().await?;
-        // The config vars of now: they may have changed while the build ran.
-        let config = config::current(&mut db, run.app).await?;
+        // The settings of now: they may have changed while the build ran.
+        let settings = releases::current_settings(&mut db, run.app).await?;
         drop(db);
         let slug = SlugRow {
             commit: run.wanted.version.clone(),
@@ -172,7 +171,7 @@ impl Inner {
         let draft = Draft {
             description: releases::deploy_description(&slug),
             slug: Some(Slug::New(Box::new(slug))),
-            config,
+            settings,
             rollback_of: None,
             said: format!("Deployed by user {}", run.user.email),
             build: Some(done),

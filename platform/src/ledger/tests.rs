@@ -142,6 +142,7 @@ fn auth_digest(text: &str) -> String {
 #[test]
 fn events_read_back_as_they_were_written() {
     let release = ReleaseEvent {
+        egress: None,
         config: Digest::of(b"{}"),
         description: "Rollback to v3".into(),
         rollback_of: Some(3),

@@ -8,7 +8,10 @@ use uuid::Uuid;
 use wpaas_slug::{Digest, feed::Scale};
 
 use super::{COLUMNS, Entry, Event, GENESIS, ReleaseEvent};
-use crate::{Error, db};
+use crate::{
+    Error, db,
+    sets::{self, Kind},
+};
 
 /// Entries in memory at once.
 const PAGE: u64 = 500;
@@ -167,18 +170,18 @@ async fn check_release(
     app: Uuid,
     release: &ReleaseEvent,
 ) -> Result<Option<String>, Error> {
-    let vars: Option<(String,)> =
-        sqlx::query_as("SELECT vars FROM config_sets WHERE app_id = $1 AND digest = $2")
-            .bind(app.to_string())
-            .bind(release.config.to_string())
-            .fetch_optional(&mut *db)
-            .await?;
-    match vars {
-        None => return Ok(Some("its config vars are missing".into())),
-        Some((vars,)) if Digest::of(vars.as_bytes()) != release.config => {
-            return Ok(Some("its config vars do not match their digest: they were changed".into()));
+    let sets = [(Kind::Config, Some(release.config)), (Kind::Egress, release.egress)];
+    for (kind, digest) in sets.into_iter().filter_map(|(kind, digest)| Some((kind, digest?))) {
+        let name = kind.name();
+        match sets::stored(db, kind, &[(app, digest)]).await?.remove(&app) {
+            None => return Ok(Some(format!("its {name} are missing"))),
+            Some(text) if Digest::of(text.as_bytes()) != digest => {
+                return Ok(Some(format!(
+                    "its {name} do not match their digest: they were changed"
+                )));
+            }
+            Some(_) => {}
         }
-        Some(_) => {}
     }
     let Some(slug) = &release.slug else { return Ok(None) };
     let digest: Option<(String,)> =

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 use wpaas_slug::{
     ComponentRef, Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, World,
-    feed::{AppSpec, ApplyError, Change, DynoState, DynoStatus, NodeLink},
+    feed::{AppSpec, ApplyError, Change, DynoState, DynoStatus, EgressRule, NodeLink},
 };
 
 use crate::{
@@ -87,6 +87,13 @@ impl NodeLink for FakeNode {
         }
         self.prepared.lock().push(app);
         Ok(())
+    }
+
+    async fn check_egress(&self, rules: &[EgressRule]) -> Result<(), ApplyError> {
+        match rules.iter().find(|rule| rule.host == "10.0.0.7") {
+            Some(_) => Err(ApplyError { message: "10.0.0.7 is private".into(), permanent: true }),
+            None => Ok(()),
+        }
     }
 
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// A network and what it is, for the app's log: `a private address`.
 type Special<Net> = (Net, &'static str);
@@ -93,6 +93,28 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
         return special_v4(Ipv4Addr::new(a, b, c, d));
     }
     (!GLOBAL_UNICAST_V6.contains(&address)).then_some(RESERVED)
+}
+
+/// The addresses of `localhost`.
+pub(super) const LOCALHOST: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+/// Whether some address of `network` is special, as far as that is known without going through them: every network
+/// of translated v4 addresses counts.
+pub(super) fn holds_special(network: IpNet) -> bool {
+    match network {
+        IpNet::V4(_) => SPECIAL_V4.iter().any(|(net, _)| overlap((*net).into(), network)),
+        IpNet::V6(v6) => {
+            let special = SPECIAL_V6.iter().map(|(net, _)| *net).chain([NAT64, SIX_TO_FOUR]);
+            special.into_iter().any(|net| overlap(net.into(), network))
+                || !GLOBAL_UNICAST_V6.contains(&v6)
+        }
+    }
+}
+
+/// Whether two networks have an address in common, so that one holds the other.
+fn overlap(one: IpNet, other: IpNet) -> bool {
+    one.contains(&other) || other.contains(&one)
 }
 
 /// Whether `address` is one of this machine's own, as its routes are now: what is sent to such an address
@@ -202,6 +224,28 @@ mod tests {
             "2001:4860:4860::8888",
         ] {
             assert_eq!(special(address.parse().unwrap()), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn networks_with_inner_addresses_are_known() {
+        for network in [
+            "0.0.0.0/0",
+            "10.0.0.0/8",
+            "10.1.2.0/24",
+            "8.0.0.0/6",
+            "168.63.0.0/16",
+            "::/0",
+            "2000::/3",
+            "2002::/16",
+            "64:ff9b::/96",
+            "fc00::/8",
+            "1000::/4",
+        ] {
+            assert!(holds_special(network.parse().unwrap()), "{network}");
+        }
+        for network in ["8.8.8.0/24", "1.1.1.1/32", "2a00:1450::/32", "2606:4700::/32"] {
+            assert!(!holds_special(network.parse().unwrap()), "{network}");
         }
     }
 

@@ -7,13 +7,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
-use wpaas_slug::{Limits, feed::EgressTls};
+use wpaas_slug::{Limits, egress::Host, feed::EgressTls};
 
 use super::{
     Network, address,
     denials::Denials,
     egress::{Egress, Opened, Refused},
-    host::Host,
     tls::Tls,
 };
 use crate::lines::DynoLog;
@@ -75,8 +74,9 @@ impl Dialer {
         self.egress.tls(host, port)
     }
 
-    pub(super) fn tls(&self) -> &Tls {
-        &self.network.tls
+    /// What verifies `host` when the host does TLS.
+    pub(super) fn authorities(&self, host: &Host, port: u16) -> Arc<Tls> {
+        Arc::clone(self.egress.authorities(host, port).unwrap_or(&self.network.tls))
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -130,6 +130,8 @@ impl Dialer {
     async fn lookup(&self, host: &Host) -> Result<Vec<IpAddr>, DialError> {
         let name = match host {
             Host::Address(address) => return Ok(vec![*address]),
+            // RFC 6761: never asked of a server.
+            Host::Name(_) if host.is_localhost() => return Ok(address::LOCALHOST.to_vec()),
             Host::Name(name) => Arc::clone(name),
         };
         let permit = Arc::clone(&self.lookups).acquire_owned().await;
@@ -165,26 +167,29 @@ impl Dialer {
         let allowed: Vec<IpAddr> = addresses.iter().filter(check).take(most).copied().collect();
         match refused {
             _ if !allowed.is_empty() => Ok(allowed),
-            Some((address, Refused::Special(what))) => {
+            Some((_, Refused::Closed)) => Err(self.closed(host, port)),
+            Some((address, why @ (Refused::Special(what) | Refused::Unnamed(what)))) => {
                 let via = match host {
                     Host::Name(_) => format!("its address {address} is {what}"),
                     Host::Address(_) => format!("it is {what}"),
                 };
-                self.report(format!(
-                    "Connection to {host}:{port} denied: {via}; open it with an egress rule for that \
-                     address or its network"
-                ));
+                let advice = match why {
+                    Refused::Unnamed(_) => {
+                        "a rule with * does not open that, one for the name or the address does"
+                    }
+                    _ => "the operator of this node has not opened it to apps",
+                };
+                self.report(format!("Connection to {host}:{port} denied: {via}; {advice}"));
                 Err(DialError::Prohibited)
             }
-            Some((_, Refused::Closed)) => Err(self.closed(host, port)),
             None => Err(DialError::NotFound),
         }
     }
 
     fn closed(&self, host: &Host, port: u16) -> DialError {
         self.report(format!(
-            "Connection to {host}:{port} denied: no rule of this release allows it; open it with an \
-             egress rule for {host}, port {port}"
+            "Connection to {host}:{port} denied: no rule of this release allows it; open it with \
+             `wpaas egress:allow {host}:{port}`"
         ));
         DialError::Denied
     }

@@ -1,48 +1,49 @@
 //! What a release opens: its egress rules, compiled once for all its dynos.
 //!
-//! A name and an address are two questions. A rule for a name (or `*`) opens the name and, of the addresses
-//! that it has, the public ones; whoever controls the name's zone must not be able to point it at the
-//! node's neighbours. Only a rule for an address or a network opens addresses that are not public, by
-//! whatever name they are reached.
+//! Three parties have a say. The release's rules open destinations. The answer to a name's lookup decides what its
+//! addresses are, and whoever controls the name's zone must not be able to point it at the node's neighbours. So an
+//! address that is not public is only reached in the networks that the node's operator allows for it, and there only
+//! by a rule that names exactly the host, the address or its network.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use wpaas_slug::feed::{EgressRule, EgressTls};
+use wpaas_slug::{
+    egress::{Host, Target},
+    feed::{EgressRule, EgressTls},
+};
 
-use super::{address::special, host::Host};
+use super::{
+    address::{self, special},
+    tls::Tls,
+};
 
 /// The compiled rules of one release.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Egress {
     rules: Vec<Rule>,
+    /// The operator's networks.
+    networks: Arc<[IpNet]>,
 }
 
-#[derive(Debug)]
 struct Rule {
     target: Target,
     port: Option<u16>,
     tls: Option<EgressTls>,
-}
-
-#[derive(Debug)]
-enum Target {
-    Public,
-    Host(Host),
-    /// With its dot: `.example.com`.
-    Below(String),
-    Network(IpNet),
+    authorities: Option<Arc<Tls>>,
 }
 
 /// What the rules say of a destination before its addresses are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Opened {
-    /// Public addresses, and those that a rule names.
-    Public,
-    /// Only addresses that a rule names.
-    Named,
     /// Nothing, so there is no reason to look its name up.
     Nothing,
+    /// Only addresses that a rule names.
+    Addresses,
+    /// Public addresses.
+    Public,
+    /// A rule names it.
+    Named,
 }
 
 /// Why an address is not connected to.
@@ -50,57 +51,105 @@ pub(super) enum Opened {
 pub(super) enum Refused {
     /// No rule opens the destination.
     Closed,
-    /// A rule opens it, but this address is not public.
+    /// A rule opens it, but this address is not public and the operator has not allowed it.
     Special(&'static str),
+    /// The operator has, but `*` and `*.SUFFIX` open public addresses only.
+    Unnamed(&'static str),
 }
 
-/// A rule that is no name, address or network.
+/// A rule that cannot be used; the text says why.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not a host name, *.SUFFIX, *, IP address or network")]
+#[error("{0}")]
 pub(crate) struct BadRule(String);
 
+const OWN: &str = "an address of the node itself";
+
 impl Egress {
-    /// `open` are networks that the operator opens to every app, on every port.
-    pub(crate) fn compile(rules: &[EgressRule], open: &[IpNet]) -> Result<Self, BadRule> {
-        let mut compiled = Vec::with_capacity(rules.len() + open.len());
-        for EgressRule { host, port, tls } in rules {
-            let target = Target::parse(host).ok_or_else(|| BadRule(host.clone()))?;
-            compiled.push(Rule { target, port: *port, tls: *tls });
+    /// `networks` are those that are not public and that the operator lets rules open.
+    pub(super) fn compile(rules: &[EgressRule], networks: &Arc<[IpNet]>) -> Result<Self, BadRule> {
+        let mut compiled = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let target = Target::parse(&rule.host).map_err(|error| BadRule(error.to_string()))?;
+            let authorities = rule.ca.as_ref().map(|pem| Tls::only(pem.as_bytes())).transpose();
+            let authorities = authorities.map_err(|why| {
+                let destination = rule.destination();
+                BadRule(format!("the certificates of authorities for {destination}: {why}"))
+            })?;
+            let (port, tls) = (rule.port, rule.tls);
+            compiled.push(Rule { target, port, tls, authorities: authorities.map(Arc::new) });
         }
-        let open =
-            open.iter().map(|net| Rule { target: Target::Network(*net), port: None, tls: None });
-        compiled.extend(open);
-        Ok(Self { rules: compiled })
+        Ok(Self { rules: compiled, networks: Arc::clone(networks) })
+    }
+
+    /// Whether each rule can open what it names. The error is for whoever wrote it.
+    pub(super) fn admitted(&self) -> Result<(), BadRule> {
+        for rule in &self.rules {
+            let target = &rule.target;
+            let inside = |inner: &str, open: &str| {
+                Err(BadRule(format!(
+                    "{target} is {inner}, and the operator of this node has not opened it to apps; that is \
+                     done with `wpaas serve --egress-network {open}`"
+                )))
+            };
+            match target {
+                Target::Host(Host::Address(address)) => {
+                    let inner = self.inner(*address, address::is_own);
+                    if let Some(what) = inner.filter(|_| !self.is_allowed(*address)) {
+                        return inside(what, &IpNet::from(*address).to_string());
+                    }
+                }
+                Target::Host(host) if host.is_localhost() => {
+                    if !address::LOCALHOST.iter().any(|address| self.is_allowed(*address)) {
+                        return inside("the dyno itself", "127.0.0.1/32");
+                    }
+                }
+                Target::Network(network) => {
+                    let allowed = self.networks.iter().any(|open| open.contains(network));
+                    if !allowed && address::holds_special(*network) {
+                        let what = "a network with addresses that are not public";
+                        return inside(what, &network.to_string());
+                    }
+                }
+                Target::Public | Target::Below(_) | Target::Host(Host::Name(_)) => {}
+            }
+        }
+        Ok(())
     }
 
     /// What the rules say of `host` before anything is looked up.
     pub(super) fn opens(&self, host: &Host, port: u16) -> Opened {
-        let mut opened = Opened::Nothing;
-        for rule in self.on(port) {
-            match (&rule.target, host) {
-                (Target::Public, _) => return Opened::Public,
-                (Target::Host(open), _) if open == host => return Opened::Public,
-                (Target::Below(suffix), Host::Name(name)) if name.ends_with(suffix) => {
-                    return Opened::Public;
-                }
-                (Target::Network(_) | Target::Host(Host::Address(_)), _) => opened = Opened::Named,
-                _ => {}
-            }
-        }
-        opened
+        let opened = |rule: &Rule| match &rule.target {
+            Target::Host(open) if open == host => Opened::Named,
+            target if means(target, host) => Opened::Public,
+            Target::Network(_) | Target::Host(Host::Address(_)) => Opened::Addresses,
+            _ => Opened::Nothing,
+        };
+        self.on(port).map(opened).max().unwrap_or(Opened::Nothing)
     }
 
-    /// The TLS that the host does on connections to `host`: the first rule's for the destination that says any. A
-    /// rule for a network means addresses, so it says nothing of names.
+    /// The TLS that the host does on connections to `host`: the first rule's for the destination that says any.
     pub(super) fn tls(&self, host: &Host, port: u16) -> Option<EgressTls> {
-        let means = |rule: &&Rule| match (&rule.target, host) {
-            (Target::Public, _) => true,
-            (Target::Host(open), _) => open == host,
-            (Target::Below(suffix), Host::Name(name)) => name.ends_with(suffix),
-            (Target::Network(network), Host::Address(address)) => network.contains(address),
-            (Target::Below(_) | Target::Network(_), _) => false,
-        };
-        self.on(port).filter(means).find_map(|rule| rule.tls)
+        self.on(port).filter(|rule| means(&rule.target, host)).find_map(|rule| rule.tls)
+    }
+
+    /// What verifies `host` when the host does TLS for a dyno; the node's own authorities when `None`.
+    pub(super) fn authorities(&self, host: &Host, port: u16) -> Option<&Arc<Tls>> {
+        let named = self.on(port).filter(|rule| means(&rule.target, host));
+        named.into_iter().find_map(|rule| rule.authorities.as_ref())
+    }
+
+    /// Where a connection to the dyno's own loopback goes on to when the dyno does not listen there: a service on the
+    /// node's loopback that a rule names and the operator allows.
+    pub(super) fn behind_loopback(&self, address: IpAddr, port: u16) -> Option<Host> {
+        let address = address.to_canonical();
+        if !address.is_loopback() || !self.is_allowed(address) {
+            return None;
+        }
+        let localhost = Host::Name("localhost".into());
+        if self.opens(&localhost, port) == Opened::Named {
+            return Some(localhost);
+        }
+        self.names(address, port).then_some(Host::Address(address))
     }
 
     /// Whether the destination may be reached at `address`, which is the host itself or one of its
@@ -113,20 +162,34 @@ impl Egress {
         is_own: impl Fn(IpAddr) -> bool,
     ) -> Result<(), Refused> {
         let address = address.to_canonical();
-        let named = self.on(port).any(|rule| match &rule.target {
+        let named = opened == Opened::Named || self.names(address, port);
+        if !named && opened != Opened::Public {
+            return Err(Refused::Closed);
+        }
+        match self.inner(address, is_own) {
+            None => Ok(()),
+            Some(what) if !self.is_allowed(address) => Err(Refused::Special(what)),
+            Some(_) if named => Ok(()),
+            Some(what) => Err(Refused::Unnamed(what)),
+        }
+    }
+
+    /// Whether a rule names the address or its network.
+    fn names(&self, address: IpAddr, port: u16) -> bool {
+        self.on(port).any(|rule| match &rule.target {
             Target::Network(network) => network.contains(&address),
             Target::Host(Host::Address(open)) => *open == address,
             _ => false,
-        });
-        match opened {
-            _ if named => Ok(()),
-            Opened::Nothing | Opened::Named => Err(Refused::Closed),
-            Opened::Public => match special(address) {
-                Some(what) => Err(Refused::Special(what)),
-                None if is_own(address) => Err(Refused::Special("an address of the node itself")),
-                None => Ok(()),
-            },
-        }
+        })
+    }
+
+    /// What makes an address something else than a neighbour on the internet.
+    fn inner(&self, address: IpAddr, is_own: impl Fn(IpAddr) -> bool) -> Option<&'static str> {
+        special(address).or_else(|| is_own(address).then_some(OWN))
+    }
+
+    fn is_allowed(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
     fn on(&self, port: u16) -> impl Iterator<Item = &Rule> {
@@ -134,30 +197,15 @@ impl Egress {
     }
 }
 
-impl Target {
-    fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::Public);
-        }
-        if let Some(suffix) = text.strip_prefix("*.") {
-            return match Host::parse(suffix)? {
-                Host::Name(name) => Some(Self::Below(format!(".{name}"))),
-                Host::Address(_) => None,
-            };
-        }
-        if let Ok(network) = text.parse::<IpNet>() {
-            return Some(Self::Network(canonical(network)));
-        }
-        Host::parse(text).map(Self::Host)
+/// Whether a rule for `target` speaks of `host`. One for a network means addresses, so it says nothing of names.
+fn means(target: &Target, host: &Host) -> bool {
+    match (target, host) {
+        (Target::Public, _) => true,
+        (Target::Host(open), _) => open == host,
+        (Target::Below(suffix), Host::Name(name)) => name.ends_with(suffix),
+        (Target::Network(network), Host::Address(address)) => network.contains(address),
+        (Target::Below(_) | Target::Network(_), _) => false,
     }
-}
-
-/// A network of v4 addresses in v6 form as one of v4 addresses: addresses are compared in that form.
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(v6) = network else { return network };
-    let v4 = v6.network().to_ipv4_mapped().filter(|_| v6.prefix_len() >= 96);
-    let v4 = v4.and_then(|v4| ipnet::Ipv4Net::new(v4, v6.prefix_len() - 96).ok());
-    v4.map_or(network, IpNet::V4)
 }
 
 #[cfg(test)]

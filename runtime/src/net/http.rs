@@ -13,12 +13,11 @@ use tokio::{
 };
 use tokio_rustls::rustls;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody};
-use wpaas_slug::Limits;
+use wpaas_slug::{Limits, egress::Host};
 
 use super::{
     body::ResponseBody,
     dial::{DialError, Dialer, Permits},
-    host::Host,
 };
 
 /// What ends when the response's body is dropped: the task that moves its bytes.
@@ -67,7 +66,8 @@ pub(super) async fn send(
     if !to.tls {
         return exchange(dialed.stream, dialed.permits, request, &times, dialer.limits()).await;
     }
-    let shaking = dialer.tls().connect(&to.host, dialed.stream);
+    let authorities = dialer.authorities(&to.host, to.port);
+    let shaking = authorities.connect(&to.host, dialed.stream);
     let stream = match tokio::time::timeout_at(began + times.connect, shaking).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {

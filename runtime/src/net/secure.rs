@@ -11,9 +11,9 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
-use wpaas_slug::feed::EgressTls;
+use wpaas_slug::{egress::Host, feed::EgressTls};
 
-use super::{host::Host, tls::Tls};
+use super::tls::Tls;
 
 /// `SSLRequest` of PostgreSQL's protocol: its length, and the code that stands for a version.
 const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

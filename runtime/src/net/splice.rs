@@ -4,12 +4,11 @@ use std::{io, sync::Arc};
 
 use tokio::{sync::oneshot, time::Instant};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-use wpaas_slug::Limits;
+use wpaas_slug::{Limits, egress::Host};
 
 use super::{
     conn::HostEnd,
     dial::{DialError, Dialed, Dialer},
-    host::Host,
     secure::Far,
 };
 
@@ -55,7 +54,8 @@ async fn run(
         }
     };
     let how = dialer.tls_for(&host, port);
-    let securing = Far::new(stream, how, &host, dialer.tls());
+    let authorities = dialer.authorities(&host, port);
+    let securing = Far::new(stream, how, &host, &authorities);
     let secured = tokio::select! {
         secured = tokio::time::timeout_at(began + time, securing) => secured,
         () = tell.closed() => return,

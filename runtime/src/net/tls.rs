@@ -14,12 +14,13 @@ use tokio_rustls::{
         pki_types::{CertificateDer, ServerName, pem::PemObject},
     },
 };
+use wpaas_slug::egress::Host;
 
-use super::host::Host;
-
-/// Verifies servers by the system's certificates and those that the operator adds.
+/// Verifies servers by the certificates of some authorities.
 pub(super) struct Tls {
-    extra: Vec<CertificateDer<'static>>,
+    /// Whether the system's are among them.
+    system: bool,
+    given: Vec<CertificateDer<'static>>,
     /// Made for the first connection: reading the system's certificates takes some milliseconds.
     connectors: OnceCell<Connectors>,
 }
@@ -32,17 +33,14 @@ struct Connectors {
 
 impl Tls {
     /// `pem` holds certificates of authorities that are trusted beside the system's.
-    pub(super) fn new(pem: &[u8]) -> Result<Self, String> {
-        let extra: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let extra = extra.map_err(|error| error.to_string())?;
-        if extra.is_empty() && !pem.is_empty() {
-            return Err("no certificate in the PEM text".into());
-        }
-        let mut roots = RootCertStore::empty();
-        for certificate in &extra {
-            roots.add(certificate.clone()).map_err(|error| error.to_string())?;
-        }
-        Ok(Self { extra, connectors: OnceCell::new() })
+    pub(super) fn with_system(pem: &[u8]) -> Result<Self, String> {
+        let given = if pem.is_empty() { Vec::new() } else { certificates(pem)? };
+        Ok(Self { system: true, given, connectors: OnceCell::new() })
+    }
+
+    /// `pem` holds certificates of the only authorities that are trusted.
+    pub(super) fn only(pem: &[u8]) -> Result<Self, String> {
+        Ok(Self { system: false, given: certificates(pem)?, connectors: OnceCell::new() })
     }
 
     /// The handshake, as an HTTP client of `host`.
@@ -63,8 +61,8 @@ impl Tls {
 
     async fn connectors(&self) -> io::Result<&Connectors> {
         let connectors = self.connectors.get_or_try_init(|| async {
-            let extra = self.extra.clone();
-            let made = tokio::task::spawn_blocking(move || connectors(extra)).await;
+            let (system, given) = (self.system, self.given.clone());
+            let made = tokio::task::spawn_blocking(move || connectors(system, given)).await;
             made.map_err(io::Error::other)?.map_err(io::Error::other)
         });
         connectors.await
@@ -78,7 +76,21 @@ fn name(host: &Host) -> io::Result<ServerName<'static>> {
     })
 }
 
-fn connectors(extra: Vec<CertificateDer<'static>>) -> Result<Connectors, rustls::Error> {
+/// The certificates in a PEM text, each of which can be an authority's.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("no certificate in the PEM text".into());
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+    }
+    Ok(certificates)
+}
+
+fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (added, _) = roots.add_parsable_certificates(native.certs);
@@ -90,7 +102,15 @@ fn connectors(extra: Vec<CertificateDer<'static>>) -> Result<Connectors, rustls:
         );
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    roots.add_parsable_certificates(extra);
+    roots
+}
+
+fn connectors(
+    system: bool,
+    given: Vec<CertificateDer<'static>>,
+) -> Result<Connectors, rustls::Error> {
+    let mut roots = if system { system_roots() } else { RootCertStore::empty() };
+    roots.add_parsable_certificates(given);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -107,13 +127,14 @@ mod tests {
 
     #[test]
     fn certificates_are_checked_when_the_node_is_built() {
-        assert!(Tls::new(b"").is_ok());
-        assert!(Tls::new(b"nonsense").is_err());
+        assert!(Tls::with_system(b"").is_ok());
+        assert!(Tls::only(b"").is_err());
+        assert!(Tls::with_system(b"nonsense").is_err());
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(Tls::new(broken.as_bytes()).is_err());
+        assert!(Tls::with_system(broken.as_bytes()).is_err());
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        assert!(Tls::new(pem.as_bytes()).is_ok());
+        assert!(Tls::with_system(pem.as_bytes()).is_ok() && Tls::only(pem.as_bytes()).is_ok());
     }
 }

@@ -55,13 +55,15 @@ impl Resolve for Names {
 
 type Rules<'a> = &'a [(&'a str, Option<u16>)];
 
-/// A node with the attack guest as the app `app`, with one dyno and these egress rules.
+/// A node with the attack guest as the app `app`, with one dyno and these egress rules. Its operator allows this
+/// machine, and addresses of the documentation, which stand for public ones, since nobody has them.
 async fn open(
     rules: Rules<'_>,
     limits: impl FnOnce(&mut Limits),
     build: impl FnOnce(Builder) -> Builder,
 ) -> Host {
-    let host = host_with(limits, build).await;
+    let networks = ["127.0.0.0/8", "192.0.2.0/24"].map(|network| network.parse().unwrap());
+    let host = host_with(limits, |builder| build(builder.egress_networks(networks.into()))).await;
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut app = app("app", Some(slug));
     app.formation.insert("web".into(), Scale { min: 0, max: 1 });
@@ -69,6 +71,7 @@ async fn open(
         host: (*host).into(),
         port: *port,
         tls: None,
+        ca: None,
     };
     app.release.as_mut().unwrap().egress = rules.iter().map(rule).collect();
     host.apply(&app).await;
@@ -136,7 +139,6 @@ async fn echo_server() -> SocketAddr {
 async fn everything_outside_is_closed_and_the_log_says_what_to_do() {
     let host = open(&[], |_| {}, |builder| builder).await;
     let target = host.address;
-    let ip = target.ip();
     for path in [
         format!("/outgoing?url=http://{target}/"),
         format!("/outgoing?url=http://{target}/"),
@@ -148,11 +150,10 @@ async fn everything_outside_is_closed_and_the_log_says_what_to_do() {
         let text = host.get(&path).await.ok();
         assert!(text.starts_with("refused: "), "{path}: {text}");
     }
-    let port = target.port();
     for line in [
         format!(
             "heroku[web.1]: Connection to {target} denied: no rule of this release allows it; open it \
-             with an egress rule for {ip}, port {port}"
+             with `wpaas egress:allow {target}`"
         ),
         "heroku[web.1]: Connection to example.com:443 denied".to_owned(),
         "heroku[web.1]: Connection to 93.184.215.14:443 denied".to_owned(),
@@ -193,14 +194,16 @@ async fn a_dyno_talks_to_itself() {
 async fn a_rule_for_an_address_opens_http_and_tcp_to_it() {
     let (http, echo) = (http_server().await, echo_server().await);
     let rules = [("127.0.0.1", Some(http.port())), ("127.0.0.0/8", Some(echo.port()))];
-    let names = Names::of(&[("echo.internal", &[&["127.0.0.1"]])]);
+    let names = Names::of(&[("echo.lan", &[&["127.0.0.1"]])]);
     let host = open(&rules, |_| {}, |builder| builder.resolver(names)).await;
     let text = host.get(&format!("/outgoing?url=http://{http}/path%3Fq")).await.ok();
     assert_eq!(text, format!("200\nGET /path?q HTTP/1.1 host: {http} 0 bytes"));
-    // Over TCP only by a name: 127.0.0.1 is the dyno itself there.
-    let text = host.get(&format!("/talk?to=echo.internal:{}&text=hello", echo.port())).await.ok();
-    assert_eq!(text, "hello");
-    let elsewhere = format!("/talk?to=echo.internal:{}&text=hello", http.port() ^ 1);
+    // Over TCP by a name, and where nobody in the dyno listens.
+    for name in ["echo.lan", "localhost", "127.0.0.1"] {
+        let to = format!("/talk?to={name}:{}&text=hello", echo.port());
+        assert_eq!(host.get(&to).await.ok(), "hello", "{name}");
+    }
+    let elsewhere = format!("/talk?to=echo.lan:{}&text=hello", http.port() ^ 1);
     assert_eq!(host.get(&elsewhere).await.ok(), "refused: \"access-denied\"");
 }
 
@@ -228,10 +231,11 @@ async fn names_that_lead_inside_are_refused() {
         // The first answer is public, the second is not.
         ("rebinds.example", &[&["192.0.2.1"], &["127.0.0.1"]]),
     ]);
-    // Documentation addresses stand for public ones, since nobody has them.
-    let rules = [("*", None), ("192.0.2.1", None)];
+    let rules = [("*", None), ("rebinds.example", None)];
     let change = |limits: &mut Limits| limits.egress_connect_ms = 100;
-    let host = open(&rules, change, |builder| builder.resolver(names)).await;
+    let outside = vec!["192.0.2.0/24".parse().unwrap()];
+    let host =
+        open(&rules, change, |builder| builder.resolver(names).egress_networks(outside)).await;
     for (name, kind) in [("inside", "a loopback address"), ("metadata", "a cloud metadata address")]
     {
         let text = host.get(&format!("/outgoing?url=http://{name}.example:{port}/")).await.ok();
@@ -271,12 +275,23 @@ async fn a_redirect_is_the_guests_to_follow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_opens_a_network_to_all() {
+async fn rules_open_inner_addresses_only_in_the_operators_networks() {
+    use wpaas_slug::feed::NodeLink;
     let http = http_server().await;
-    let networks = vec!["127.0.0.0/8".parse().unwrap()];
-    let host = open(&[], |_| {}, |builder| builder.egress_networks(networks)).await;
-    let text = host.get(&format!("/outgoing?url=http://{http}/")).await.ok();
-    assert!(text.starts_with("200\nGET / "), "{text}");
+    let url = format!("/outgoing?url=http://{http}/");
+    let rules = [("127.0.0.1", None), ("localhost", None)];
+    let host = open(&rules, |_| {}, |builder| builder.egress_networks(vec![])).await;
+    assert_eq!(host.get(&url).await.ok(), "refused: ErrorCode::DestinationIpProhibited");
+    host.log.line("it is a loopback address; the operator of this node has not opened it").await;
+    let talk = format!("/talk?to=localhost:{}&text=x", http.port());
+    assert_eq!(host.get(&talk).await.ok(), "refused: \"connection-refused\"");
+    let rule = EgressRule { host: "127.0.0.1".into(), port: Some(80), tls: None, ca: None };
+    let error = host.node.check_egress(std::slice::from_ref(&rule)).await.unwrap_err();
+    assert!(error.message.contains("--egress-network 127.0.0.1/32"), "{error}");
+    let host = open(&[], |_| {}, |builder| builder).await;
+    assert!(host.node.check_egress(&[rule]).await.is_ok());
+    // What the operator allows is not open by itself.
+    assert_eq!(host.get(&url).await.ok(), "refused: ErrorCode::HttpRequestDenied");
 }
 
 /// A certificate for `localhost.example`, its key, and the authority's PEM.
@@ -410,13 +425,13 @@ async fn broken_servers_are_errors_and_no_short_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_and_connections_without_end_meet_their_limits() {
     let echo = echo_server().await;
-    let names = Names::of(&[("echo.internal", &[&["127.0.0.1"]])]);
+    let names = Names::of(&[("echo.lan", &[&["127.0.0.1"]])]);
     let change = |limits: &mut Limits| {
         limits.dyno_sockets = 50;
         limits.dyno_connections = 3;
     };
     let host = open(&[("127.0.0.1", None)], change, |builder| builder.resolver(names)).await;
-    let keep = format!("/keep?to=echo.internal:{}&text=x", echo.port());
+    let keep = format!("/keep?to=echo.lan:{}&text=x", echo.port());
     for _ in 0..3 {
         assert_eq!(host.get(&keep).await.ok(), "kept");
     }
@@ -484,7 +499,7 @@ async fn a_release_with_a_rule_that_means_nothing_is_refused() {
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut app = app("other", Some(slug));
     app.release.as_mut().unwrap().egress =
-        vec![EgressRule { host: "http://example.com".into(), port: None, tls: None }];
+        vec![EgressRule { host: "http://example.com".into(), port: None, tls: None, ca: None }];
     let app = Arc::new(app);
     for result in
         [host.node.prepare(app.clone()).await, host.node.apply(Change::App(app.clone())).await]
@@ -525,11 +540,14 @@ async fn secure_echo(config: rustls::ServerConfig, preamble: &'static [u8]) -> S
 async fn secured(how: EgressTls, authority: String) -> Host {
     let inside: &[&[&str]] = &[&["127.0.0.1"]];
     let names = Names::of(&[("secure.example", inside), ("other.example", inside)]);
-    let build = |builder: Builder| builder.resolver(names).trusted_certificates(authority);
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let build = |builder: Builder| {
+        builder.resolver(names).trusted_certificates(authority).egress_networks(networks)
+    };
     let host = host_with(|_| {}, build).await;
     let slug = slug(&host.store, guest("attack"), &[], false).await;
     let mut app = app("app", Some(slug));
-    let rule = |host: &str, tls| EgressRule { host: host.into(), port: None, tls };
+    let rule = |host: &str, tls| EgressRule { host: host.into(), port: None, tls, ca: None };
     app.release.as_mut().unwrap().egress = vec![
         rule("127.0.0.1", None),
         rule("secure.example", Some(how)),

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::OnceCell,
 };
-use wpaas_runtime::Node;
+use wpaas_runtime::{Builder, Node};
 use wpaas_slug::{
     Limits, Store, World,
     feed::{AppSpec, Change, EgressRule, NodeLink, Scale},
@@ -46,7 +46,10 @@ async fn node(change: impl FnOnce(&mut Limits)) -> Host {
     let code = code().await.join("code");
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("cache")).unwrap();
-    host_in(directory, change, |builder| builder.code_dir(code).wasi_http_p3(true)).await
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let build =
+        |builder: Builder| builder.code_dir(code).wasi_http_p3(true).egress_networks(networks);
+    host_in(directory, change, build).await
 }
 
 /// The app `app` with at most `max` dynos.
@@ -339,8 +342,12 @@ async fn outgoing_requests_pass_the_egress_rules() {
     host.log.line("heroku[web.1]: Connection to ").await;
     let release = app.release.as_mut().unwrap();
     release.version = 2;
-    release.egress =
-        vec![EgressRule { host: "127.0.0.1".into(), port: Some(address.port()), tls: None }];
+    release.egress = vec![EgressRule {
+        host: "127.0.0.1".into(),
+        port: Some(address.port()),
+        tls: None,
+        ca: None,
+    }];
     host.apply(&app).await;
     assert_eq!(host.get(&format!("/fetch?{address}/x")).await.ok(), "200 hi");
 }

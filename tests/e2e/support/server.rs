@@ -141,7 +141,7 @@ impl Server {
 
     /// Starts the server again after its process ended.
     pub(crate) async fn restart(self) -> Self {
-        let port = self.http.rsplit(':').next().unwrap().parse().unwrap();
+        let port = self.apps_port();
         Self::spawn(self.home, self.options, self.variables, port).await
     }
 
@@ -169,6 +169,11 @@ impl Server {
     /// The API's address.
     pub(crate) fn api(&self) -> &str {
         &self.api
+    }
+
+    /// The port that apps answer on.
+    pub(crate) fn apps_port(&self) -> u16 {
+        self.http.rsplit(':').next().unwrap().parse().unwrap()
     }
 
     /// The owner's token.

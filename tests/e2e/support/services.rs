@@ -1,7 +1,7 @@
 //! Databases for apps under test: real servers with throw-away data.
 
 use std::{
-    net::{IpAddr, UdpSocket},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -13,21 +13,15 @@ use tokio::{
 
 use super::PATIENCE;
 
-/// An address of this machine that is not loopback, which inside a dyno is the dyno itself.
-pub(crate) fn own_address() -> IpAddr {
-    // Sends nothing: connecting a UDP socket only asks the routing table.
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.connect("203.0.113.1:9").expect("this machine has a route to the internet");
-    socket.local_addr().unwrap().ip()
+const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+async fn free_port() -> u16 {
+    TcpListener::bind((LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
 }
 
-async fn free_port(address: IpAddr) -> u16 {
-    TcpListener::bind((address, 0)).await.unwrap().local_addr().unwrap().port()
-}
-
-async fn answers(address: IpAddr, port: u16, child: &mut Child) {
+async fn answers(port: u16, child: &mut Child) {
     let waiting = async {
-        while TcpStream::connect((address, port)).await.is_err() {
+        while TcpStream::connect((LOCALHOST, port)).await.is_err() {
             assert!(child.try_wait().unwrap().is_none(), "the server ended");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -56,22 +50,83 @@ fn as_postgres(program: &Path) -> Command {
     command
 }
 
+/// A certificate of an authority that is made for the test, and its key, as files.
+pub(crate) struct Identity {
+    directory: tempfile::TempDir,
+    /// The authority's certificate in PEM.
+    pub(crate) authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Identity {
+    /// Of a server with this name.
+    pub(crate) fn of(name: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: String| {
+            let path = directory.path().join(file);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = authority.self_signed(&authority_key).unwrap().pem();
+        let issuer = rcgen::Issuer::new(authority, authority_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+        let authority = write("authority.pem", pem);
+        let certificate = write("certificate.pem", certificate);
+        let key = write("key.pem", key.serialize_pem());
+        Self { directory, authority, certificate, key }
+    }
+
+    /// The authority's file, as an argument.
+    pub(crate) fn authority(&self) -> &str {
+        self.authority.to_str().unwrap()
+    }
+
+    /// Lets PostgreSQL's user read it, and nobody else, as PostgreSQL wants its key to be.
+    async fn give_to_postgres(&self) {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode;
+        std::fs::set_permissions(&self.key, mode(0o600)).unwrap();
+        give_to_postgres(self.directory.path()).await;
+    }
+}
+
+async fn give_to_postgres(directory: &Path) {
+    if rustix::process::geteuid().is_root() {
+        let run = Command::new("chown").args(["-R", "postgres"]).arg(directory).status();
+        assert!(run.await.unwrap().success());
+    }
+}
+
 /// A running PostgreSQL that asks for a password (SCRAM).
 pub(crate) struct Postgres {
     _data: tempfile::TempDir,
     _child: Child,
+    pub(crate) port: u16,
     pub(crate) url: String,
 }
 
 impl Postgres {
-    pub(crate) async fn start(address: IpAddr) -> Self {
+    /// Without TLS.
+    pub(crate) async fn start() -> Self {
+        Self::run(None).await
+    }
+
+    /// Takes connections with TLS and no others.
+    pub(crate) async fn with_tls(identity: &Identity) -> Self {
+        identity.give_to_postgres().await;
+        Self::run(Some(identity)).await
+    }
+
+    async fn run(identity: Option<&Identity>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let (cluster, password) = (data.path().join("cluster"), data.path().join("password"));
         std::fs::write(&password, "secret").unwrap();
-        if rustix::process::geteuid().is_root() {
-            let run = Command::new("chown").args(["-R", "postgres"]).arg(data.path()).status();
-            assert!(run.await.unwrap().success());
-        }
+        give_to_postgres(data.path()).await;
         let made = as_postgres(&postgres_program("initdb"))
             .args(["--username=app", "--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"])
             .arg(format!("--pwfile={}", password.display()))
@@ -81,14 +136,22 @@ impl Postgres {
             .await
             .unwrap();
         assert!(made.status.success(), "{made:?}");
+        let kind = if identity.is_some() { "hostssl" } else { "host" };
         let rules = cluster.join("pg_hba.conf");
-        std::fs::write(&rules, "host all all 0.0.0.0/0 scram-sha-256\n").unwrap();
-        let port = free_port(address).await;
-        let mut child = as_postgres(&postgres_program("postgres"))
+        std::fs::write(&rules, format!("{kind} all all 127.0.0.1/32 scram-sha-256\n")).unwrap();
+        let port = free_port().await;
+        let mut command = as_postgres(&postgres_program("postgres"));
+        command
             .arg("-D")
             .arg(&cluster)
-            .args(["-c", &format!("listen_addresses={address}"), "-p", &port.to_string()])
-            .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
+            .args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string()])
+            .args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
+        if let Some(Identity { certificate, key, .. }) = identity {
+            command.args(["-c", "ssl=on"]);
+            command.arg("-c").arg(format!("ssl_cert_file={}", certificate.display()));
+            command.arg("-c").arg(format!("ssl_key_file={}", key.display()));
+        }
+        let mut child = command
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -96,9 +159,9 @@ impl Postgres {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        answers(address, port, &mut child).await;
-        let url = format!("postgres://app:secret@{address}:{port}/postgres");
-        Self { _data: data, _child: child, url }
+        answers(port, &mut child).await;
+        let url = format!("postgres://app:secret@localhost:{port}/postgres");
+        Self { _data: data, _child: child, port, url }
     }
 }
 
@@ -106,15 +169,39 @@ impl Postgres {
 pub(crate) struct Redis {
     _data: tempfile::TempDir,
     _child: Child,
+    pub(crate) port: u16,
     pub(crate) url: String,
 }
 
 impl Redis {
-    pub(crate) async fn start(address: IpAddr) -> Self {
+    /// Without TLS.
+    pub(crate) async fn start() -> Self {
+        Self::run(None).await
+    }
+
+    /// Takes connections with TLS and no others.
+    pub(crate) async fn with_tls(identity: &Identity) -> Self {
+        Self::run(Some(identity)).await
+    }
+
+    async fn run(identity: Option<&Identity>) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let port = free_port(address).await;
-        let mut child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", &address.to_string()])
+        let port = free_port().await;
+        let mut command = Command::new("redis-server");
+        match identity {
+            None => command.args(["--port", &port.to_string()]),
+            Some(Identity { certificate, key, .. }) => command
+                .args(["--port", "0", "--tls-port", &port.to_string(), "--tls-auth-clients", "no"])
+                .arg("--tls-cert-file")
+                .arg(certificate)
+                .arg("--tls-key-file")
+                .arg(key)
+                // It insists on one, although it asks clients for no certificate.
+                .arg("--tls-ca-cert-file")
+                .arg(certificate),
+        };
+        let mut child = command
+            .args(["--bind", "127.0.0.1"])
             .args(["--requirepass", "secret", "--save", "", "--appendonly", "no", "--dir"])
             .arg(data.path())
             .stdin(Stdio::null())
@@ -123,8 +210,10 @@ impl Redis {
             .kill_on_drop(true)
             .spawn()
             .expect("redis-server is installed (tests/setup/debian.sh)");
-        answers(address, port, &mut child).await;
-        Self { _data: data, _child: child, url: format!("redis://:secret@{address}:{port}") }
+        answers(port, &mut child).await;
+        let scheme = if identity.is_some() { "rediss" } else { "redis" };
+        let url = format!("{scheme}://:secret@localhost:{port}");
+        Self { _data: data, _child: child, port, url }
     }
 }
 
@@ -132,11 +221,12 @@ impl Redis {
 pub(crate) struct MariaDb {
     _data: tempfile::TempDir,
     _child: Child,
+    pub(crate) port: u16,
     pub(crate) url: String,
 }
 
 impl MariaDb {
-    pub(crate) async fn start(address: IpAddr) -> Self {
+    pub(crate) async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let (database, users) = (data.path().join("database"), data.path().join("users.sql"));
         // Who may connect is said at the start: the tables that the installation makes know only a local root.
@@ -155,42 +245,43 @@ impl MariaDb {
             .await
             .expect("MariaDB is installed (tests/setup/debian.sh)");
         assert!(made.status.success(), "{made:?}");
-        let port = free_port(address).await;
+        let port = free_port().await;
         let mut child = Command::new("/usr/sbin/mariadbd")
             .args(["--no-defaults", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"])
             .args(as_root)
             .arg(format!("--datadir={}", database.display()))
             .arg(format!("--init-file={}", users.display()))
             .arg(format!("--socket={}", data.path().join("socket").display()))
-            .args([format!("--bind-address={address}"), format!("--port={port}")])
+            .args(["--bind-address=127.0.0.1".to_owned(), format!("--port={port}")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .expect("mariadbd is installed (tests/setup/debian.sh)");
-        answers(address, port, &mut child).await;
-        Self { _data: data, _child: child, url: format!("mysql://app:secret@{address}:{port}/app") }
+        answers(port, &mut child).await;
+        Self { _data: data, _child: child, port, url: format!("mysql://app:secret@localhost:{port}/app") }
     }
 }
 
 /// The HTTP server that apps under test call (`tests/apps/node/services/upstream.js`).
 pub(crate) struct Upstream {
     _child: Child,
+    pub(crate) port: u16,
     pub(crate) url: String,
 }
 
 impl Upstream {
-    pub(crate) async fn start(address: IpAddr) -> Self {
-        let port = free_port(address).await;
+    pub(crate) async fn start() -> Self {
+        let port = free_port().await;
         let mut child = Command::new("node")
             .arg(super::checkout().join("tests/apps/node/services/upstream.js"))
-            .args([address.to_string(), port.to_string()])
+            .args(["127.0.0.1", &port.to_string()])
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .expect("Node.js is installed");
-        answers(address, port, &mut child).await;
-        Self { _child: child, url: format!("http://{address}:{port}") }
+        answers(port, &mut child).await;
+        Self { _child: child, port, url: format!("http://localhost:{port}") }
     }
 }

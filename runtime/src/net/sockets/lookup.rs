@@ -11,9 +11,9 @@ use wasmtime_wasi::p2::{
     },
     subscribe,
 };
+use wpaas_slug::egress;
 
 use super::{View, ours, theirs};
-use crate::net::host;
 
 /// The one address of a name, until it was read.
 struct Answer(Option<IpAddr>);
@@ -25,11 +25,11 @@ impl Host for View<'_> {
         name: String,
     ) -> Result<Resource<ResolveAddressStream>, SocketError> {
         self.table.get(&network)?;
-        let host = host::Host::parse(&name).ok_or(ErrorCode::InvalidArgument)?;
+        let host = egress::Host::parse(&name).ok_or(ErrorCode::InvalidArgument)?;
         let address = match &host {
             host if host.is_localhost() => Ipv4Addr::LOCALHOST.into(),
-            host::Host::Address(address) => *address,
-            host::Host::Name(name) => match self.net.vnet().address_of(name) {
+            egress::Host::Address(address) => *address,
+            egress::Host::Name(name) => match self.net.vnet().address_of(name) {
                 Some(address) => address.into(),
                 None => {
                     self.net.dialer().report(format!(

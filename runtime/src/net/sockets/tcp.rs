@@ -20,9 +20,10 @@ use super::{
     streams::{Input, Output},
     theirs,
 };
+use wpaas_slug::egress::Host;
+
 use crate::net::{
-    conn::GuestEnd,
-    host::Host,
+    conn::{GuestEnd, HostEnd},
     pipe::Pipe,
     splice::{self, Splice},
     vnet::{BindError, Unreachable, is_own, own_address},
@@ -111,22 +112,32 @@ impl tcp::HostTcpSocket for View<'_> {
         };
         let local = SocketAddr::new(own_address(bound.ip(), remote.ip()), bound.port());
         socket.local = Some(local);
-        socket.state = if is_own(remote.ip()) {
-            let (end, result) = match socket.vnet.connect_to_self(local, remote) {
-                Ok(end) => (end, Ok(())),
-                Err(why) => (GuestEnd::pair(&socket.vnet.account).0, Err(unreachable(why))),
-            };
-            let (closed, _) = oneshot::channel();
-            State::Connecting { remote, end, outcome: Outcome::Known(result), closed }
-        } else {
-            let host = match socket.vnet.name_of(remote.ip()) {
-                Some(name) => Host::Name(name),
-                None => Host::address(remote.ip()),
-            };
-            let (end, far) = GuestEnd::with_host(&socket.vnet.account);
+        let outside = |host| {
+            let (end, far): (_, HostEnd) = GuestEnd::with_host(&socket.vnet.account);
             let dialer = Arc::clone(net.dialer());
             let Splice { outcome, closed } = splice::start(dialer, host, remote.port(), far);
             State::Connecting { remote, end, outcome: Outcome::Awaited(outcome), closed }
+        };
+        let inside = |(end, result)| {
+            let (closed, _) = oneshot::channel();
+            State::Connecting { remote, end, outcome: Outcome::Known(result), closed }
+        };
+        socket.state = if is_own(remote.ip()) {
+            match socket.vnet.connect_to_self(local, remote) {
+                Ok(end) => inside((end, Ok(()))),
+                Err(why) => match net
+                    .behind_loopback(remote)
+                    .filter(|_| why == Unreachable::NotListening)
+                {
+                    Some(host) => outside(host),
+                    None => inside((GuestEnd::pair(&socket.vnet.account).0, Err(unreachable(why)))),
+                },
+            }
+        } else {
+            outside(match socket.vnet.name_of(remote.ip()) {
+                Some(name) => Host::Name(name),
+                None => Host::address(remote.ip()),
+            })
         };
         Ok(socket.begin(Step::Connect)?)
     }

@@ -1,4 +1,4 @@
-//! The host of a connection, as a guest names it.
+//! The host of a connection, as a guest or a rule names it.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 
 /// A name or an address in the one form that rules, logs and TLS compare.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Host {
+pub enum Host {
     /// Lower case, punycode, without a dot at its end.
     Name(Arc<str>),
     /// Never a v4 address in v6 form.
@@ -20,8 +20,9 @@ const NAME_BYTES: usize = 253;
 
 impl Host {
     /// Understands what resolvers understand, so that no spelling of an address passes for a name:
-    /// `0x7f.1`, `2130706433` and `[::1]` are addresses here.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// `0x7f.1`, `2130706433` and `[::1]` are addresses here. `None` for what is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         if let Ok(v6) = text.parse::<Ipv6Addr>() {
             return Some(Self::address(v6));
         }
@@ -40,12 +41,14 @@ impl Host {
         })
     }
 
-    pub(super) fn address(address: impl Into<IpAddr>) -> Self {
+    /// An address, in its one form.
+    pub fn address(address: impl Into<IpAddr>) -> Self {
         Self::Address(address.into().to_canonical())
     }
 
     /// Whether the name means the machine itself (RFC 6761), which for a dyno is its own network.
-    pub(super) fn is_localhost(&self) -> bool {
+    #[must_use]
+    pub fn is_localhost(&self) -> bool {
         matches!(self, Self::Name(name) if **name == *"localhost" || name.ends_with(".localhost"))
     }
 }
