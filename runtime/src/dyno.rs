@@ -361,13 +361,15 @@ fn wasi(spec: &DynoSpec, dyno: &str, io: Io, (stdout, stderr): (&Lines, &Lines))
     wasi.build()
 }
 
-/// The environment of a process type: config vars, without those that the platform sets itself.
+/// The environment of a process type: config vars, without those that the platform sets itself, and with URLs as
+/// the guest has to see them.
 pub(crate) fn environment<'a>(
     config: impl IntoIterator<Item = (&'a String, &'a String)>,
+    egress: &Egress,
 ) -> Vec<(String, String)> {
     config
         .into_iter()
         .filter(|(name, _)| !matches!(name.as_str(), "PORT" | "DYNO"))
-        .map(|(name, value)| (name.clone(), value.clone()))
+        .map(|(name, value)| (name.clone(), egress.for_guest(value.clone())))
         .collect()
 }

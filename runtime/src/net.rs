@@ -24,6 +24,7 @@ mod secure;
 mod sockets;
 mod splice;
 mod tls;
+mod urls;
 mod vnet;
 
 use std::{

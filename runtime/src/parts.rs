@@ -84,7 +84,7 @@ impl Parts {
         if boots_on_request {
             args.insert(0, format!("--boot-timeout-ms={}", limits.boot_ms));
         }
-        let mut env = environment(&tenant.release.config);
+        let mut env = environment(&tenant.release.config, &tenant.egress);
         if process.world == World::Cgi {
             env.retain(|(name, _)| !cgi::is_reserved(name));
         }

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::support::{Project, Server};
+use super::support::{Identity, Postgres, Project, Redis, Server, checkout};
 
 /// An app that connects where it is told to: by TCP, which echoes, and by HTTP.
 pub(crate) fn connects() -> Project {
@@ -251,4 +251,88 @@ async fn rules_that_cannot_be_are_refused_and_change_nothing() {
     assert_eq!(listed.json(), json!([]));
     let releases = server.run(&["releases", "-a", "app", "--json"]).await.ok();
     assert_eq!(releases.json().as_array().unwrap().len(), 1);
+}
+
+/// An app that answers with pg and ioredis, and says its URLs.
+fn databases() -> Project {
+    let project = Project::new([]);
+    project.copy_from(&checkout().join("tests/apps/node/pg-redis"));
+    let said = "app.get('/urls', (req, res) => res.json([process.env.DATABASE_URL, process.env.REDIS_URL]));\n\n";
+    project.edit("server.js", "app.post('/setup'", &format!("{said}app.post('/setup'"));
+    project
+}
+
+#[tokio::test]
+async fn databases_that_want_tls_are_reached_by_an_app_without() {
+    let identity = Identity::of("localhost");
+    let (postgres, redis) = (Postgres::with_tls(&identity).await, Redis::with_tls(&identity).await);
+    let server = Server::start_with(&["--egress-network", "127.0.0.1/32"], &[]).await;
+    server.run(&["create", "app"]).await.ok();
+    let pg = format!("localhost:{}", postgres.port);
+    let cache = format!("localhost:{}", redis.port);
+    let database = format!("DATABASE_URL={}?sslmode=verify-full&application_name=x", postgres.url);
+    server
+        .run(&["config:set", &database, &format!("REDIS_URL={}", redis.url), "-a", "app"])
+        .await
+        .ok();
+    let ca = identity.authority();
+    for (place, how) in [(&pg, "--pgtls"), (&cache, "--tls")] {
+        server.run(&["egress:allow", place, how, "--ca", ca, "-a", "app"]).await.ok();
+    }
+    server.deploy(databases().path(), "app").await;
+
+    // The guest speaks plain text, as its URLs say; the developer's stay as they were set.
+    let (_, urls) = server.get("app", "/urls").await;
+    let plain = [
+        format!("{}?application_name=x&sslmode=disable", postgres.url),
+        redis.url.replacen("rediss", "redis", 1),
+    ];
+    assert_eq!(serde_json::from_str::<Value>(&urls).unwrap(), json!(plain));
+    let set = server.run(&["config:get", "REDIS_URL", "-a", "app"]).await.ok();
+    assert_eq!(set.stdout.trim(), redis.url);
+    // And it works: both servers take nothing but TLS.
+    assert_eq!(server.post("app", "/setup").await.0, 204);
+    let (status, made) = server.post("app", "/notes").await;
+    assert_eq!((status, made.contains("23502")), (500, true), "PostgreSQL answers: {made}");
+    let (_, count) = server.get("app", "/notes/count").await;
+    assert_eq!(count, r#"{"count":0,"from":"postgres"}"#);
+    let (_, count) = server.get("app", "/notes/count").await;
+    assert_eq!(count, r#"{"count":0,"from":"redis"}"#);
+
+    // Without TLS, the server says no.
+    server.run(&["egress:allow", &pg, "-a", "app"]).await.ok();
+    let (status, text) = server.get("app", "/parallel").await;
+    assert_eq!(status, 500, "{text}");
+
+    // An authority that did not sign the certificate; the system's, without one of the rule's own.
+    let other = Identity::of("localhost");
+    for arguments in [&["--pgtls", "--ca", other.authority()][..], &["--pgtls"]] {
+        let mut command = vec!["egress:allow", &pg, "-a", "app"];
+        command.extend(arguments);
+        let run = server.run(&command).await.ok();
+        let release = run.stderr.rsplit(' ').next().unwrap().trim().to_owned();
+        let (status, text) = server.get("app", "/parallel").await;
+        assert_eq!(status, 500, "{text}");
+        assert!(text.contains("ECONNREFUSED"), "{text}");
+        let created = format!("Release {release} created");
+        let line = format!("Connection to {pg} failed in its TLS handshake: invalid peer");
+        server.log_has_in_order("app", &[&created, &line]).await;
+    }
+    server.run(&["rollback", "v5", "-a", "app"]).await.ok();
+    assert_eq!(server.get("app", "/parallel").await, (200, "[1,2,3]".to_owned()));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let identity = Identity::of("elsewhere.example");
+    let redis = Redis::with_tls(&identity).await;
+    let server = Server::start_with(&["--egress-network", "127.0.0.1/32"], &[]).await;
+    server.deploy(connects().path(), "app").await;
+    let place = format!("localhost:{}", redis.port);
+    let ca = identity.authority();
+    server.run(&["egress:allow", &place, "--tls", "--ca", ca, "-a", "app"]).await.ok();
+    assert_eq!(server.connects("localhost", redis.port).await["tcp"], "ECONNREFUSED");
+    let line = format!("heroku[web.1]: Connection to {place} failed in its TLS handshake: ");
+    let log = server.log_has("app", &line).await;
+    assert!(log.contains("not valid for name \"localhost\""), "{log}");
 }

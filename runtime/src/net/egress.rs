@@ -132,6 +132,11 @@ impl Egress {
         self.on(port).filter(|rule| means(&rule.target, host)).find_map(|rule| rule.tls)
     }
 
+    /// Whether the host does TLS for guests anywhere.
+    pub(super) fn does_tls(&self) -> bool {
+        self.rules.iter().any(|rule| rule.tls.is_some())
+    }
+
     /// What verifies `host` when the host does TLS for a dyno; the node's own authorities when `None`.
     pub(super) fn authorities(&self, host: &Host, port: u16) -> Option<&Arc<Tls>> {
         let named = self.on(port).filter(|rule| means(&rule.target, host));

@@ -107,6 +107,7 @@ fn spec(
     let guest = Guest { code: Arc::clone(&found.code), pre };
     let mut spec = parts.dyno_spec(tenant, (&job.kind, &process), &guest, limits);
     spec.env.retain(|(name, _)| !job.env.iter().any(|(other, _)| other == name));
-    spec.env.extend(environment(job.env.iter().map(|(name, value)| (name, value))));
+    let given = job.env.iter().map(|(name, value)| (name, value));
+    spec.env.extend(environment(given, &tenant.egress));
     spec
 }

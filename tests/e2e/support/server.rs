@@ -213,8 +213,22 @@ impl Server {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
+    /// The text that an app answers to an empty `POST`, with its status.
+    pub(crate) async fn post(&self, app: &str, path: &str) -> (u16, String) {
+        let request = self.client.post(format!("{}{path}", self.http));
+        let request = request.header("host", format!("{app}.localhost"));
+        let json = request.header("content-type", "application/json").body("{}");
+        let response = json.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
     /// Waits until the app's log has a line with `text`, and returns the log.
     pub(crate) async fn log_has(&self, app: &str, text: &str) -> String {
+        self.log_has_in_order(app, &[text]).await
+    }
+
+    /// The same for lines that follow one another, with others in between.
+    pub(crate) async fn log_has_in_order(&self, app: &str, texts: &[&str]) -> String {
         let mut tail = self
             .command(&["logs", "-a", app, "--tail", "-n", "1500"])
             .stdout(Stdio::piped())
@@ -223,11 +237,15 @@ impl Server {
             .unwrap();
         let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
         let mut log = String::new();
+        let mut wanted = texts.iter().peekable();
         let found = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 log.push_str(&line);
                 log.push('\n');
-                if line.contains(text) {
+                if wanted.peek().is_some_and(|text| line.contains(**text)) {
+                    wanted.next();
+                }
+                if wanted.peek().is_none() {
                     return true;
                 }
             }
@@ -235,7 +253,7 @@ impl Server {
         };
         let patience = std::time::Duration::from_secs(60);
         let found = tokio::time::timeout(patience, found).await;
-        assert_eq!(found, Ok(true), "no {text:?} in the log of {app}:\n{log}");
+        assert_eq!(found, Ok(true), "no {texts:?} in the log of {app}:\n{log}");
         log
     }
 }
