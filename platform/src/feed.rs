@@ -28,6 +28,7 @@ pub(crate) async fn bare_spec(db: &mut AnyConnection, app: &App) -> Result<AppSp
 fn bare(app: &App, domains: Vec<String>) -> AppSpec {
     AppSpec {
         id: app.id,
+        owner: app.owner_id,
         name: app.name.clone(),
         domains,
         maintenance: app.maintenance,

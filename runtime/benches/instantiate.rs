@@ -85,6 +85,7 @@ async fn node(directory: &Path, component: Vec<u8>) -> (Node, Starter) {
     let release = ReleaseSpec { id, version: 1, slug: slug.digest, config, egress: vec![] };
     let app = AppSpec {
         id,
+        owner: id,
         name: "app".into(),
         domains: vec![],
         maintenance: false,

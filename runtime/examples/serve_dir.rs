@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let egress = vec![];
     let release = Some(ReleaseSpec { id, version: 1, slug: slug.digest, config, egress });
     let formation = [("web".to_owned(), Scale { min: 0, max: 10 })].into();
-    let app = AppSpec { id, name, domains, maintenance, release, formation };
+    let app = AppSpec { id, owner: id, name, domains, maintenance, release, formation };
     node.apply(Change::App(Arc::new(app))).await?;
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("http://127.0.0.1:{port}");

@@ -14,30 +14,47 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 use wpaas_slug::Limits;
 
 use crate::{
     body::{Cut, RouterBody},
     forward::Client,
+    router::{Router, To},
     server::Listening,
     tls::Tls,
     wire::{Transport, Wire},
 };
 
-/// Serves the connection to its end.
+/// What connections are served by.
+pub(crate) struct Terms {
+    pub(crate) router: Arc<Router>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) protocol: auto::Builder<TokioExecutor>,
+    /// Connections end when what they do at the moment is done.
+    pub(crate) draining: CancellationToken,
+    /// Connections end in the middle of whatever they do.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves a client's connection to its end.
 pub(crate) async fn run(listening: Arc<Listening>, stream: TcpStream, client: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%client, "cannot set TCP_NODELAY: {error}");
     }
     let from = Client { ip: client.ip(), tls: listening.tls.is_some() };
+    let (terms, to) = (&listening.terms, To::Host);
     let served = match &listening.tls {
-        None => serve(&listening, stream, from).await,
+        None => serve(terms, stream, from, &to).await,
         Some(tls) => match handshake(&listening, tls, stream).await {
-            Ok(stream) => serve(&listening, stream, from).await,
+            Ok(stream) => serve(terms, stream, from, &to).await,
             Err(error) => Err(error),
         },
     };
@@ -46,7 +63,7 @@ pub(crate) async fn run(listening: Arc<Listening>, stream: TcpStream, client: So
     }
 }
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Waiting for a place among the handshakes counts as part of the handshake.
 async fn handshake(
@@ -59,28 +76,34 @@ async fn handshake(
         Ok::<_, Error>(tls.accept(stream).await?)
     };
     tokio::select! {
-        shaken = tokio::time::timeout(Limits::ms(listening.limits.tls_handshake_ms), shaken) => {
+        shaken = tokio::time::timeout(Limits::ms(listening.terms.limits.tls_handshake_ms), shaken) => {
             shaken.map_err(|_| "no TLS handshake in time")?
         }
-        () = listening.draining.cancelled() => Err("the node stops".into()),
+        () = listening.terms.draining.cancelled() => Err("the node stops".into()),
     }
 }
 
-async fn serve(listening: &Listening, stream: impl Transport, client: Client) -> Result<(), Error> {
-    let limits = &listening.limits;
+/// Speaks HTTP on `stream`, and what it changes to.
+pub(crate) async fn serve(
+    terms: &Terms,
+    stream: impl Transport,
+    client: Client,
+    to: &To,
+) -> Result<(), Error> {
+    let limits = &terms.limits;
     let activity = Arc::new(Activity::default());
     let switched = Arc::new(AtomicBool::new(false));
     let wire = Wire::new(stream, Limits::ms(limits.idle_ms), Arc::clone(&switched));
-    let (router, seen) = (Arc::clone(&listening.router), Arc::clone(&activity));
+    let (router, seen) = (Arc::clone(&terms.router), Arc::clone(&activity));
     let tunnel = Arc::new(Mutex::new(None));
     let left = Arc::clone(&tunnel);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = UnderWay::new(&seen);
         let (router, switched) = (Arc::clone(&router), Arc::clone(&switched));
-        let left = Arc::clone(&left);
+        let (left, to) = (Arc::clone(&left), to.clone());
         async move {
             let mut tunnel = None;
-            let response = router.handle(request, client, &mut tunnel).await;
+            let response = router.handle(request, client, &to, &mut tunnel).await;
             if tunnel.is_some() {
                 switched.store(true, Ordering::Relaxed);
                 *left.lock() = tunnel;
@@ -89,7 +112,7 @@ async fn serve(listening: &Listening, stream: impl Transport, client: Client) ->
         }
     });
     let mut connection =
-        pin!(listening.protocol.serve_connection_with_upgrades(TokioIo::new(wire), service));
+        pin!(terms.protocol.serve_connection_with_upgrades(TokioIo::new(wire), service));
     let mut watch = Watch::new(&activity, limits);
     let mut ending = false;
     loop {
@@ -98,8 +121,8 @@ async fn serve(listening: &Listening, stream: impl Transport, client: Client) ->
                 served?;
                 break;
             }
-            () = listening.stop.cancelled() => return Err("the node stops".into()),
-            () = listening.draining.cancelled(), if !ending => {}
+            () = terms.stop.cancelled() => return Err("the node stops".into()),
+            () = terms.draining.cancelled(), if !ending => {}
             idle = watch.idle() => match idle {
                 Idle::NoRequest | Idle::Stuck => return Err(idle.reason().into()),
                 Idle::Unused if ending => return Err(idle.reason().into()),
@@ -112,8 +135,8 @@ async fn serve(listening: &Listening, stream: impl Transport, client: Client) ->
     }
     let Some(tunnel) = tunnel.lock().take() else { return Ok(()) };
     tokio::select! {
-        () = tunnel.run(&listening.draining) => Ok(()),
-        () = listening.stop.cancelled() => Err("the node stops".into()),
+        () = tunnel.run(&terms.draining) => Ok(()),
+        () = terms.stop.cancelled() => Err("the node stops".into()),
     }
 }
 

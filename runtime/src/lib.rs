@@ -40,6 +40,7 @@ mod fs;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hcode;
+mod internal;
 mod keyed;
 mod lane;
 mod lines;

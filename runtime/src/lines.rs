@@ -30,6 +30,11 @@ impl DynoLog {
         Self { sink, app, dyno: dyno.into(), line_bytes: line_bytes.max(4) }
     }
 
+    /// The dyno's app.
+    pub(crate) fn app(&self) -> Uuid {
+        self.app
+    }
+
     /// A line of the platform about this dyno: `heroku[web.1]: …`.
     pub(crate) fn platform(&self, text: &str) {
         for text in cut(text.as_bytes(), self.line_bytes) {

@@ -39,12 +39,13 @@ use wpaas_slug::{Limits, egress::Host, feed::EgressRule};
 pub(crate) use conn::{GuestHolds, HostEnd};
 pub(crate) use egress::Egress;
 pub(crate) use hooks::Outgoing;
+pub(crate) use names::OWN as DYNO;
 pub use resolve::Resolve;
 pub(crate) use sockets::add_to_linker;
 pub(crate) use vnet::{Unreachable, VNet};
 
 use self::{dial::Dialer, resolve::SystemResolver, tls::Tls};
-use crate::{Error, lines::DynoLog};
+use crate::{Error, internal::Neighbours, lines::DynoLog};
 
 /// What the operator says of the network.
 #[derive(Default)]
@@ -64,6 +65,8 @@ pub(crate) struct Network {
     tls: Arc<Tls>,
     networks: Arc<[IpNet]>,
     connections: Arc<Semaphore>,
+    /// The node's apps.
+    pub(crate) neighbours: Arc<Neighbours>,
 }
 
 impl Network {
@@ -73,6 +76,7 @@ impl Network {
             tls: Arc::new(Tls::with_system(&options.certificates).map_err(Error::Certificates)?),
             networks: options.networks.into(),
             connections: dial::semaphore(limits.node_connections),
+            neighbours: Neighbours::new(&limits),
             limits,
         }))
     }

@@ -219,6 +219,7 @@ impl Builder {
             resources: Arc::clone(&resources),
             gate: self.gate,
         });
+        resources.host.network.neighbours.connect(&router);
         let doors = Doors::new(&limits, self.threads)
             .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?;
         let doors = Arc::new(doors);

@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
+use uuid::Uuid;
 use wasmtime_wasi_http::{Error as WasiError, p2::body::HyperOutgoingBody};
 use wpaas_slug::Limits;
 
@@ -36,9 +37,30 @@ pub(crate) struct Router {
     pub(crate) gate: Option<Arc<dyn Gate>>,
 }
 
+/// How the app of a request is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum To {
+    /// By the request's host.
+    Host,
+    /// The app of this name, if it is of the owner of the app that asks. Looked up for each request: the name may have
+    /// gone to somebody else.
+    Neighbour { from: Uuid, name: Arc<str> },
+}
+
 impl Router {
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.resources.host.metrics
+    }
+
+    /// The app that a request is for, whose host is `host`.
+    pub(crate) fn find(&self, to: &To, host: &str) -> Option<Arc<App>> {
+        match to {
+            To::Host => self.table.route(host),
+            To::Neighbour { from, name } => {
+                let owner = self.table.get(*from)?.spec.owner;
+                self.table.named(name).filter(|app| app.spec.owner == owner)
+            }
+        }
     }
 
     /// Answers one request. Dropping the future is the client going away. What is left in `tunnel` is to be run when
@@ -47,6 +69,7 @@ impl Router {
         &self,
         request: Request<B>,
         client: Client,
+        to: &To,
         tunnel: &mut Option<Tunnel>,
     ) -> Response<RouterBody>
     where
@@ -66,7 +89,7 @@ impl Router {
         {
             return page(hcode::not_ready(&text));
         }
-        let Some(app) = self.table.route(&host) else {
+        let Some(app) = self.find(to, &host) else {
             self.metrics().unrouted();
             return page(hcode::no_such_app());
         };

@@ -2,12 +2,18 @@
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wpaas_slug::Limits;
 
-use crate::{connection, metrics::Hit, protocol, router::Router, threads::Threads, tls::Tls};
+use crate::{
+    connection::{self, Terms},
+    metrics::Hit,
+    protocol,
+    router::Router,
+    threads::Threads,
+    tls::Tls,
+};
 
 /// Rest after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -35,15 +41,9 @@ impl Doors {
 
 /// One listener, as its connections know it.
 pub(crate) struct Listening {
-    pub(crate) router: Arc<Router>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) terms: Terms,
     pub(crate) doors: Arc<Doors>,
     pub(crate) tls: Option<Tls>,
-    pub(crate) protocol: auto::Builder<TokioExecutor>,
-    /// Connections end when what they do at the moment is done.
-    pub(crate) draining: CancellationToken,
-    /// Connections end in the middle of whatever they do.
-    pub(crate) stop: CancellationToken,
 }
 
 /// Serves connections until `shutdown`, then lets the requests under way finish.
@@ -55,17 +55,16 @@ pub(crate) async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let listening = Arc::new(Listening {
+    let terms = Terms {
         router,
         protocol: protocol::builder(&limits),
         limits,
-        doors,
-        tls,
         draining: CancellationToken::new(),
         stop: CancellationToken::new(),
-    });
+    };
     // Also when the caller drops this future.
-    let _stop = listening.stop.clone().drop_guard();
+    let _stop = terms.stop.clone().drop_guard();
+    let listening = Arc::new(Listening { terms, doors, tls });
     let connections = TaskTracker::new();
     tokio::select! {
         () = accept(&listening, &listener, &connections) => {}
@@ -73,9 +72,9 @@ pub(crate) async fn serve(
         () = pin!(shutdown) => {}
     }
     drop(listener);
-    listening.draining.cancel();
+    listening.terms.draining.cancel();
     connections.close();
-    let drain = Limits::ms(listening.limits.drain_ms);
+    let drain = Limits::ms(listening.terms.limits.drain_ms);
     if tokio::time::timeout(drain, connections.wait()).await.is_err() {
         tracing::warn!("requests still under way after {} s are cut", drain.as_secs());
     }
@@ -87,7 +86,7 @@ async fn accept(listening: &Arc<Listening>, listener: &TcpListener, connections:
     loop {
         // At the limit new connections wait in the listener's backlog.
         if listening.doors.connections.available_permits() == 0 {
-            listening.router.metrics().hit(Hit::Connections);
+            listening.terms.router.metrics().hit(Hit::Connections);
         }
         let Ok(place) = Arc::clone(&listening.doors.connections).acquire_owned().await else {
             // The semaphore is never closed.
@@ -97,7 +96,7 @@ async fn accept(listening: &Arc<Listening>, listener: &TcpListener, connections:
             Ok((stream, client)) => {
                 let doors = Arc::clone(&listening.doors);
                 let listening = Arc::clone(listening);
-                let open = listening.router.metrics().connection();
+                let open = listening.terms.router.metrics().connection();
                 let serve = move |stream| async move {
                     connection::run(listening, stream, client).await;
                     drop((place, open));

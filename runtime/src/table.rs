@@ -46,6 +46,14 @@ impl Table {
         state.apps.get(id).cloned()
     }
 
+    /// The app of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<App>> {
+        let state = self.state.read();
+        let host = format!("{name}.{}", self.naming.apps_domain);
+        let app = state.apps.get(state.hosts.get(&normal(&host))?)?;
+        (app.spec.name == name).then(|| Arc::clone(app))
+    }
+
     pub(crate) fn get(&self, id: Uuid) -> Option<Arc<App>> {
         self.state.read().apps.get(&id).cloned()
     }
@@ -133,6 +141,7 @@ mod tests {
     fn app(id: u128, name: &str, domains: &[&str]) -> Arc<App> {
         let spec = AppSpec {
             id: Uuid::from_u128(id),
+            owner: Uuid::nil(),
             name: name.into(),
             domains: domains.iter().map(ToString::to_string).collect(),
             maintenance: false,

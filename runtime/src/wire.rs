@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::framing::Framing;
+use crate::{framing::Framing, net::HostEnd};
 
 /// Stands for bytes that must not pass; wherever hyper meets it, it is malformed, so that hyper answers 400
 /// or breaks the body off, and closes.
@@ -29,21 +29,28 @@ const MALFORMED: &[u8] = b"\0\r\n\r\n";
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// A TCP connection, or TLS on one.
+/// A TCP connection, TLS on one, or a dyno's connection to another app.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// The connection below.
-    fn tcp(&self) -> &TcpStream;
+    /// Makes the end a reset: what is unsent is not kept for the client.
+    fn abandon(&self) -> io::Result<()>;
 }
 
 impl Transport for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
+    fn abandon(&self) -> io::Result<()> {
+        self.set_zero_linger()
     }
 }
 
 impl Transport for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
+    fn abandon(&self) -> io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
+impl Transport for HostEnd {
+    fn abandon(&self) -> io::Result<()> {
+        // Without a shutdown its end is a reset.
+        Ok(())
     }
 }
 
@@ -94,7 +101,7 @@ impl<S: Transport> Wire<S> {
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         ready!(stalled.as_mut().poll(cx));
         // Or the system would keep what is unsent, megabytes, for as long as the client likes.
-        if let Err(error) = self.stream.tcp().set_zero_linger() {
+        if let Err(error) = self.stream.abandon() {
             tracing::debug!("cannot reset a connection: {error}");
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

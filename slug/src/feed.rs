@@ -69,6 +69,8 @@ pub struct ReleaseSpec {
 pub struct AppSpec {
     /// The app's id; stable across renames.
     pub id: Uuid,
+    /// Whose it is, known by the id alone. Apps of one owner reach each other at `http://NAME.internal`.
+    pub owner: Uuid,
     /// The app's name: `NAME.localhost` routes to it.
     pub name: String,
     /// Custom domains, lower case.

@@ -241,6 +241,8 @@ limits! {
     egress_header_bytes = 64 * KIB;
     /// Time to deliver what a dyno wrote before it closed an outgoing connection.
     egress_linger_ms = 30_000;
+    /// Requests and connections to other apps of its owner that one app has under way.
+    internal_requests = 1_000;
     /// Lines about refused connections that one dyno logs in one period; further ones are counted.
     denied_lines = 10;
     /// That period.

@@ -336,3 +336,61 @@ async fn a_certificate_for_another_name_is_refused() {
     let log = server.log_has("app", &line).await;
     assert!(log.contains("not valid for name \"localhost\""), "{log}");
 }
+
+#[tokio::test]
+async fn apps_of_one_owner_reach_each_other_inside() {
+    let server = Server::start().await;
+    server.deploy(Project::copy_of("node-http").path(), "backend").await;
+    server.run(&["config:set", "GREETING=from inside", "-a", "backend"]).await.ok();
+    let front = r#"
+const http = require('node:http');
+const net = require('node:net');
+
+function get(path) {
+  return new Promise((resolve) => {
+    http
+      .get(`http://backend.internal${path}`, (answer) => {
+        let text = '';
+        answer.on('data', (data) => (text += data)).on('end', () => resolve([answer.statusCode, text]));
+      })
+      .on('error', (error) => resolve([error.code]));
+  });
+}
+
+function talk(host) {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port: 80 });
+    let text = '';
+    socket.on('connect', () => socket.write('GET /env HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'));
+    socket.on('data', (data) => (text += data)).on('end', () => resolve([text]));
+    socket.on('error', (error) => resolve([error.code]));
+  });
+}
+
+http
+  .createServer(async (req, res) => {
+    const url = new URL(req.url, 'http://front');
+    const host = url.searchParams.get('talk');
+    const answer = host === null ? await get(url.pathname) : await talk(host);
+    res.end(JSON.stringify(answer));
+  })
+  .listen(process.env.PORT);
+"#;
+    let project = connects();
+    project.write("server.js", front);
+    server.deploy(project.path(), "front").await;
+    let (_, text) = server.get("front", "/env").await;
+    assert!(text.starts_with("[200,") && text.contains("from inside"), "{text}");
+    let (_, text) = server.get("front", "/?talk=backend.internal").await;
+    assert!(text.contains("HTTP/1.1 200 OK") && text.contains("from inside"), "{text}");
+    server.log_has("backend", "host=backend.internal").await;
+    // Also after a restart, and with what the app is by then.
+    let server = server.kill_and_restart().await;
+    server.run(&["config:set", "GREETING=new release", "-a", "backend"]).await.ok();
+    assert!(server.get("front", "/env").await.1.contains("new release"));
+    server.run(&["destroy", "-a", "backend", "--confirm", "backend"]).await.ok();
+    assert_eq!(server.get("front", "/env").await.1, r#"["EACCES"]"#);
+    assert_eq!(server.get("front", "/?talk=backend.internal").await.1, r#"["EACCES"]"#);
+    let line = "heroku[web.1]: Connection to backend.internal:80 denied: this app's owner has no app backend";
+    server.log_has("front", line).await;
+}

@@ -149,6 +149,7 @@ impl Project {
         let web = Scale { min: 0, max: 20 };
         let app = AppSpec {
             id: self.id,
+            owner: self.id,
             name: "dev".into(),
             domains: Vec::new(),
             maintenance: false,

@@ -28,7 +28,9 @@ async fn a_change_is_a_release_that_the_node_has() {
     let database = json!({"host": "db.example.com", "port": 5432, "tls": "pgtls", "ca": pem});
     let both = change(api, json!({"allow": [database], "deny": ["api.example.com:443"]})).await;
     assert_eq!(both, json!([database]));
-    let release = server.node.app(id).unwrap().release.clone().unwrap();
+    let spec = server.node.app(id).unwrap();
+    assert_eq!(json!(spec.owner), api.get("/account", "account").await["id"]);
+    let release = spec.release.clone().unwrap();
     assert_eq!(release.version, 5);
     assert_eq!(json!(release.egress), both);
     assert_eq!(json!(release.config), json!({"A": "1"}), "the config vars stay");

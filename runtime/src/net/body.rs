@@ -8,27 +8,29 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
-use super::http::from_hyper;
-
-/// The body with its time between two frames.
-pub(super) struct ResponseBody {
-    incoming: Incoming,
+/// The body with its time between two frames, and what is given back at its end.
+pub(super) struct ResponseBody<B, H> {
+    incoming: B,
+    _held: H,
     idle: Duration,
     /// Set while the guest waits: the time in which it does not read is not the server's.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, idle: Duration) -> Self {
-        Self { incoming, idle, waiting: None }
+impl<B, H> ResponseBody<B, H> {
+    pub(super) fn new(incoming: B, idle: Duration, held: H) -> Self {
+        Self { incoming, _held: held, idle, waiting: None }
     }
 }
 
-impl Body for ResponseBody {
+impl<B, H> Body for ResponseBody<B, H>
+where
+    B: Body<Data = Bytes, Error = Error> + Unpin,
+    H: Unpin,
+{
     type Data = Bytes;
     type Error = Error;
 
@@ -36,10 +38,10 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Self { incoming, idle, waiting } = &mut *self;
+        let Self { incoming, idle, waiting, .. } = &mut *self;
         if let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) {
             *waiting = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| from_hyper(&error))));
+            return Poll::Ready(frame);
         }
         let until = Instant::now() + *idle;
         let sleep = waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));

@@ -7,6 +7,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
+use uuid::Uuid;
 use wpaas_slug::{Limits, egress::Host, feed::EgressTls};
 
 use super::{
@@ -15,12 +16,16 @@ use super::{
     egress::{Egress, Opened, Refused},
     tls::Tls,
 };
-use crate::lines::DynoLog;
+use crate::{
+    internal::{self, Closed, Way},
+    lines::DynoLog,
+};
 
 /// Makes the connections of one dyno.
 pub(super) struct Dialer {
     network: Arc<Network>,
     egress: Arc<Egress>,
+    app: Uuid,
     denials: Denials,
     /// One permit per connection.
     connections: Arc<Semaphore>,
@@ -61,6 +66,7 @@ impl Dialer {
     pub(super) fn new(network: Arc<Network>, egress: Arc<Egress>, log: DynoLog) -> Self {
         let limits = &network.limits;
         Self {
+            app: log.app(),
             denials: Denials::new(log, limits),
             connections: semaphore(limits.dyno_connections),
             lookups: semaphore(limits.dyno_lookups),
@@ -86,6 +92,38 @@ impl Dialer {
     /// Something that the app's log should say, but not over and over.
     pub(super) fn report(&self, line: String) {
         self.denials.add(line);
+    }
+
+    /// The way to the app that `host` names, if it names one. It takes no rule.
+    pub(super) fn neighbour(
+        &self,
+        host: &Host,
+        port: u16,
+    ) -> Option<Result<(Way, Permits), DialError>> {
+        let name = internal::app_of(host)?;
+        if port != internal::PORT {
+            self.report(format!(
+                "Connection to {host}:{port} denied: another app of yours is reached at http://{host}, by HTTP on \
+                 port 80"
+            ));
+            return Some(Err(DialError::Denied));
+        }
+        Some(match self.network.neighbours.way(self.app, name) {
+            Ok(way) => self.permits(host, port).map(|permits| (way, permits)),
+            Err(Closed::NoSuchApp) => {
+                self.report(format!(
+                    "Connection to {host}:{port} denied: this app's owner has no app {name} here"
+                ));
+                Err(DialError::Denied)
+            }
+            Err(Closed::TooMany(limit)) => {
+                self.report(format!(
+                    "Connection to {host}:{port} refused: this app has {limit} requests to other apps under way, \
+                     which is the limit; do apps call each other in a circle?"
+                ));
+                Err(DialError::TooMany)
+            }
+        })
     }
 
     /// Connects to `host`, within `time`.

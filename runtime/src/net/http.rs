@@ -19,11 +19,14 @@ use super::{
     body::ResponseBody,
     dial::{DialError, Dialer, Permits},
 };
+use crate::internal::Way;
 
 /// What ends when the response's body is dropped: the task that moves its bytes.
 pub(super) type Io = Box<dyn Future<Output = Result<()>> + Send>;
 /// A response and what has to go on for its body to come.
 pub(super) type Answer = Result<(Response<WasiBody>, Io)>;
+
+const TLS_PORT: u16 = 443;
 
 /// Where a request goes.
 struct Destination {
@@ -61,6 +64,12 @@ pub(super) async fn send(
 ) -> Answer {
     let to = destination(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
     let times = Times::new(options, dialer.limits());
+    // What is wanted is HTTP; over TLS an app is asked from outside.
+    let port = if to.tls { TLS_PORT } else { to.port };
+    if let Some(way) = dialer.neighbour(&to.host, port) {
+        let (way, permits) = way.map_err(from_dial)?;
+        return ask(way, permits, request, &times).await;
+    }
     let began = Instant::now();
     let dialed = dialer.dial(&to.host, to.port, times.connect).await.map_err(from_dial)?;
     if !to.tls {
@@ -82,6 +91,20 @@ pub(super) async fn send(
     exchange(stream, dialed.permits, request, &times, dialer.limits()).await
 }
 
+/// Asks another app of this node.
+async fn ask(way: Way, permits: Permits, request: Request<WasiBody>, times: &Times) -> Answer {
+    // A task of its own: the other guest is polled in it, and not from within this one's call.
+    let asked = wasmtime_wasi::runtime::spawn(way.ask(request));
+    let (response, place) = tokio::time::timeout(times.first_byte, asked)
+        .await
+        .map_err(|_| Error::ConnectionReadTimeout)?;
+    let response = response.map(|body| {
+        let body = body.map_err(|_| Error::HttpResponseIncomplete);
+        ResponseBody::new(body, times.idle, (permits, place)).boxed_unsync()
+    });
+    Ok((response, Box::new(std::future::ready(Ok(())))))
+}
+
 fn destination(uri: &Uri) -> Option<Destination> {
     let tls = uri.scheme() == Some(&Scheme::HTTPS);
     let authority = uri.authority()?;
@@ -93,7 +116,7 @@ fn destination(uri: &Uri) -> Option<Destination> {
         Some("") => None,
         Some(port) => Some(port.parse().ok()?),
     };
-    let port = port.unwrap_or(if tls { 443 } else { 80 });
+    let port = port.unwrap_or(if tls { TLS_PORT } else { 80 });
     Some(Destination { host: Host::parse(authority.host())?, port, tls })
 }
 
@@ -122,7 +145,10 @@ async fn exchange(
     let response =
         sent.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| from_hyper(&error))?;
     let idle = times.idle;
-    let response = response.map(|body| ResponseBody::new(body, idle).boxed_unsync());
+    let response = response.map(|body| {
+        let body = body.map_err(|error| from_hyper(&error));
+        ResponseBody::new(body, idle, ()).boxed_unsync()
+    });
     // The guest learns of an error by the body; here it would only be logged.
     let io = async move {
         let _ = connection.await;

@@ -10,7 +10,7 @@ use std::{
 
 /// The dyno's own address, and the first of the network for benchmarks (198.18.0.0/15), which is used
 /// nowhere else.
-pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+pub(crate) const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Of the first name; the ones before are for the dyno itself.
 const FIRST: u32 = u32::from_be_bytes([198, 18, 1, 0]);
 /// Up to 198.19.255.255.

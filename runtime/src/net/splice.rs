@@ -36,6 +36,15 @@ async fn run(
     mut tell: oneshot::Sender<Result<(), ErrorCode>>,
     closed: oneshot::Receiver<()>,
 ) {
+    if let Some(way) = dialer.neighbour(&host, port) {
+        drop(dialer);
+        match way {
+            Err(error) => drop(tell.send(Err(to_code(error)))),
+            Ok((way, _permits)) if tell.send(Ok(())).is_ok() => way.converse(end).await,
+            Ok(_) => {}
+        }
+        return;
+    }
     let time = Limits::ms(dialer.limits().egress_connect_ms);
     let began = Instant::now();
     let dialed = tokio::select! {

@@ -26,6 +26,7 @@ mod framing;
 mod hostile_code;
 mod http;
 mod http2;
+mod internal;
 mod isolation;
 mod limits;
 mod metrics;

@@ -448,10 +448,10 @@ async fn sockets_and_connections_without_end_meet_their_limits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_does_not_read_stops_the_guest_at_its_window() {
     let (_silent, address) = listener().await;
-    let names = Names::of(&[("silent.internal", &[&["127.0.0.1"]])]);
+    let names = Names::of(&[("silent.lan", &[&["127.0.0.1"]])]);
     let change = |limits: &mut Limits| limits.socket_window_bytes = 8 * 1024;
     let host = open(&[("127.0.0.1", None)], change, |builder| builder.resolver(names)).await;
-    let text = host.get(&format!("/flood?to=silent.internal:{}", address.port())).await.ok();
+    let text = host.get(&format!("/flood?to=silent.lan:{}", address.port())).await.ok();
     // How much the kernel took is chance; that there is an end to it is the point.
     assert!(text.ends_with(" bytes written"), "{text}");
 }
@@ -459,13 +459,13 @@ async fn a_peer_that_does_not_read_stops_the_guest_at_its_window() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_connection_whose_peer_does_not_read_ends_too() {
     let (_silent, address) = listener().await;
-    let names = Names::of(&[("silent.internal", &[&["127.0.0.1"]])]);
+    let names = Names::of(&[("silent.lan", &[&["127.0.0.1"]])]);
     let change = |limits: &mut Limits| {
         limits.egress_linger_ms = 50;
         limits.dyno_connections = 1;
     };
     let host = open(&[("127.0.0.1", None)], change, |builder| builder.resolver(names)).await;
-    let to = format!("to=silent.internal:{}", address.port());
+    let to = format!("to=silent.lan:{}", address.port());
     assert!(host.get(&format!("/flood?{to}&close=1")).await.ok().ends_with(" bytes written"));
     // Its place becomes free, which nothing announces.
     soon(async {
@@ -479,9 +479,9 @@ async fn a_closed_connection_whose_peer_does_not_read_ends_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dynos_end_resets_what_it_was_sending() {
     let (listener, address) = listener().await;
-    let names = Names::of(&[("sink.internal", &[&["127.0.0.1"]])]);
+    let names = Names::of(&[("sink.lan", &[&["127.0.0.1"]])]);
     let host = open(&[("127.0.0.1", None)], |_| {}, |builder| builder.resolver(names)).await;
-    let keep = format!("/keep?to=sink.internal:{}&text=half", address.port());
+    let keep = format!("/keep?to=sink.lan:{}&text=half", address.port());
     assert_eq!(host.get(&keep).await.ok(), "kept");
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let mut half = [0; 4];

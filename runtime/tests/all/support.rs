@@ -282,6 +282,7 @@ pub fn app(name: &str, slug: Option<Digest>) -> AppSpec {
     });
     AppSpec {
         id: Uuid::from_slice(&Digest::of(name.as_bytes()).hex().as_bytes()[..16]).unwrap(),
+        owner: Uuid::from_u128(1),
         name: name.into(),
         domains: vec![],
         maintenance: false,

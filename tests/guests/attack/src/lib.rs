@@ -129,7 +129,14 @@ impl wasip2::exports::http::incoming_handler::Guest for Attack {
                 reply.text(&disk::operate(path.trim_start_matches("/fs/"), &request))
             }
             "/outgoing" => reply.text(&network::outgoing(&request)),
-            "/talk" => reply.text(&sockets::talk(&request.text("to"), &request.text("text"))),
+            "/talk" => {
+                let (to, text) = (request.text("to"), request.text("text"));
+                reply.text(&sockets::talk(&to, &text, true))
+            }
+            "/ask" => {
+                let text = format!("{}\r\n\r\n", request.text("text").replace('|', "\r\n"));
+                reply.text(&sockets::talk(&request.text("to"), &text, false))
+            }
             "/keep" => reply.text(&sockets::keep(&request.text("to"), &request.text("text"))),
             "/flood" => {
                 reply.text(&sockets::flood(&request.text("to"), request.find("close").is_some()))

@@ -73,7 +73,8 @@ fn receive(input: &InputStream) -> Result<Vec<u8>, String> {
     }
 }
 
-pub fn talk(to: &str, text: &str) -> String {
+/// Says `text`, then nothing more, which the peer is told when `close` is set, and gives what comes back.
+pub fn talk(to: &str, text: &str, close: bool) -> String {
     let connection = match connect(to) {
         Ok(connection) => connection,
         Err(code) => return socket_refused(code),
@@ -81,7 +82,8 @@ pub fn talk(to: &str, text: &str) -> String {
     if send(&connection.output, text.as_bytes()).is_err() {
         return refused("sending");
     }
-    if let Err(code) = connection.socket.shutdown(ShutdownType::Send) {
+    let closed = if close { connection.socket.shutdown(ShutdownType::Send) } else { Ok(()) };
+    if let Err(code) = closed {
         return socket_refused(code);
     }
     match receive(&connection.input) {
