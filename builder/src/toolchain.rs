@@ -3,6 +3,7 @@
 
 pub(crate) mod cargo;
 pub(crate) mod lock;
+pub(crate) mod manager;
 pub(crate) mod node;
 pub(crate) mod recipe;
 pub(crate) mod stack;

@@ -2,6 +2,7 @@
 //! which the shared engine of the stack loads. No Wasm is compiled, which is why this is quick.
 
 mod command;
+mod manager;
 mod modules;
 mod package_json;
 
@@ -12,6 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use command::Launch;
+use manager::{Choice, Kind, Tool};
 use modules::Modules;
 use package_json::PackageJson;
 use wpaas_slug::{ComponentRef, ProcessType, World};
@@ -27,6 +29,7 @@ use crate::{
 
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
+const YARN_PRODUCTION: &str = "YARN_PRODUCTION";
 
 /// The buildpack of Node.js.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Buildpack for NodeJs {
         // What cannot work is said before anything is installed.
         let package = PackageJson::read(build.dir)?;
         if package.has_dependencies() {
-            package_json::lockfile(build.dir)?;
+            manager::choose(build.dir, &package)?;
         }
         if let Some(web) = commands(build, &package)?.get("web") {
             command::launch(build.dir, &package, "web", web)?;
@@ -63,15 +66,31 @@ impl Buildpack for NodeJs {
         let package = PackageJson::read(build.dir)?;
         if let Some(engines) = package.engines_node() {
             build.output.detail(&format!("engines.node (package.json): {engines}"));
+            if node.is_in(engines).await? == Some(false) {
+                build.output.warning(&format!(
+                    "package.json asks for Node.js {engines}; the {STACK} stack has the API of Node.js 20 and the \
+                     build runs on {}. There is no other stack: change engines.node when the app works",
+                    node.version
+                ));
+            }
         }
+        let choice = match package.has_dependencies() {
+            true => Some(manager::choose(build.dir, &package)?),
+            false => None,
+        };
+        let tool = match &choice {
+            Some(choice) => choice.ensure(build, node).await?,
+            None => Tool::npm(),
+        };
         build.output.detail(&format!(
-            "Building with Node.js {} and npm {}, for the {STACK} stack",
-            node.version, node.npm_version
+            "Building with Node.js {} and {}, for the {STACK} stack",
+            node.version,
+            tool.name(node)
         ));
         let launches = launches(build, &package, &stack)?;
-        let app = App { build, node, package: &package };
+        let app = App { build, node, package: &package, tool };
         app.script("heroku-prebuild").await?;
-        let modules = app.install().await?;
+        let modules = app.install(choice).await?;
         let built = app.build(&stack, launches).await;
         if let Some(modules) = modules {
             let dir = build.dir.to_owned();
@@ -135,36 +154,73 @@ struct App<'a> {
     build: &'a Build<'a>,
     node: &'a Node,
     package: &'a PackageJson,
+    tool: Tool,
 }
 
 impl App<'_> {
     /// Makes `node_modules` be what the lockfile says. Returns where to keep it afterwards.
-    async fn install(&self) -> Result<Option<Modules>, Error> {
+    async fn install(&self, choice: Option<Choice>) -> Result<Option<Modules>, Error> {
         let Build { dir, cache, output, .. } = *self.build;
-        if !self.package.has_dependencies() {
-            return Ok(None);
-        }
-        let lockfile = package_json::lockfile(dir)?;
+        let Some(Choice { kind, lockfile, .. }) = choice else { return Ok(None) };
         output.step("Installing dependencies");
-        // The app's own npm settings may leave out packages or name another registry.
-        let npmrc = fs::read(dir.join(".npmrc")).unwrap_or_default();
+        // The app's own settings may leave out packages or name another registry.
+        let [npmrc, yarnrc, yarnrc_yml] = [".npmrc", ".yarnrc", ".yarnrc.yml"]
+            .map(|file| fs::read(dir.join(file)).unwrap_or_default());
         let dependencies = self.package.dependencies_key();
+        let tool = self.tool.name(self.node);
+        let production = self.without_dev_dependencies(kind);
         let inputs = [
             lockfile.as_slice(),
             dependencies.as_bytes(),
             self.node.version.as_bytes(),
-            self.node.npm_version.as_bytes(),
+            tool.as_bytes(),
+            if production { b"production" } else { b"" },
             &npmrc,
+            &yarnrc,
+            &yarnrc_yml,
         ];
         let modules = Modules::new(cache, &inputs);
         if modules.restore(dir)? {
             output.detail("node_modules is the last build's: the lockfile did not change");
             return Ok(Some(modules));
         }
-        let npm_cache = self.build.tools.stacks.npm_cache()?;
-        let command = self.node.npm_ci(dir, &npm_cache).config_vars(self.build.env);
-        self.build.steps.time("npm ci", self.run(command)).await?;
+        let stacks = &self.build.tools.stacks;
+        let downloads = match kind {
+            Kind::Npm => stacks.npm_cache()?,
+            Kind::Pnpm => stacks.cache_of("pnpm")?,
+            Kind::YarnClassic => stacks.cache_of("yarn-1")?,
+            Kind::Yarn => stacks.cache_of("yarn")?,
+        };
+        let command = self.tool.install(self.node, dir, &downloads, production);
+        let command = command.config_vars(&self.config_vars());
+        let step = if kind == Kind::Npm { "npm ci" } else { "install" };
+        let manifests = if kind == Kind::Yarn { package_json::all(dir)? } else { Vec::new() };
+        self.build.steps.time(step, self.run(command)).await?;
+        // Yarn writes them in its own style, and a build that installs nothing would give another slug.
+        for (file, content) in manifests {
+            fs::write(&file, content).map_err(io_at(&file))?;
+        }
         Ok(Some(modules))
+    }
+
+    /// The config vars that programs of the build get.
+    fn config_vars(&self) -> BTreeMap<String, String> {
+        let mut vars = self.build.env.clone();
+        // Yarn 2 and later refuse to run when they see a variable of Yarn 1.
+        if self.tool.kind() == Kind::Yarn {
+            vars.remove(YARN_PRODUCTION);
+        }
+        vars
+    }
+
+    /// Heroku's config vars for builds that need no devDependencies. Slugs never have node_modules: what the app
+    /// imports is in its bundle, whatever list it is in.
+    fn without_dev_dependencies(&self, kind: Kind) -> bool {
+        let variable = match kind {
+            Kind::Npm | Kind::Pnpm => "NPM_CONFIG_PRODUCTION",
+            Kind::YarnClassic | Kind::Yarn => YARN_PRODUCTION,
+        };
+        self.build.env.get(variable).is_some_and(|value| value == "true")
     }
 
     /// Runs a script of `package.json` if there is one.
@@ -174,9 +230,9 @@ impl App<'_> {
         }
         self.build.output.step("Build");
         self.build.output.detail(&format!("Running {name}"));
-        let command = self.node.npm(self.build.dir, &["run", name]);
+        let command = self.tool.script(self.node, self.build.dir, name);
         // As on Heroku; a config var may say otherwise.
-        let command = command.env("NODE_ENV", "production").config_vars(self.build.env);
+        let command = command.env("NODE_ENV", "production").config_vars(&self.config_vars());
         self.build.steps.time(name, self.run(command)).await?;
         Ok(true)
     }
@@ -219,6 +275,7 @@ impl App<'_> {
             let component = ComponentRef::Stack;
             processes.insert(process, ProcessType::new(command, component, world, args));
         }
+        self.script("heroku-cleanup").await?;
         Ok(processes)
     }
 

@@ -27,6 +27,7 @@ const NETWORK: &[&str] = &[
 /// Not all of `CARGO_*`: cargo sets many for what runs under it, which our own process may.
 const REGISTRY: &[&str] = &[
     "NPM_CONFIG_",
+    "YARN_NPM_",
     "PIP_",
     "CARGO_HTTP_",
     "CARGO_NET_",

@@ -14,6 +14,19 @@ const TEXT: &str = include_str!("../../toolchains.lock");
 pub(crate) struct Lock {
     pub(crate) stacks: BTreeMap<String, StackLock>,
     pub(crate) rust: RustLock,
+    /// Package managers of Node.js apps.
+    pub(crate) managers: BTreeMap<String, ManagerLock>,
+}
+
+/// A package manager.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ManagerLock {
+    /// Its name in npm's registry.
+    pub(crate) package: String,
+    pub(crate) version: String,
+    /// The JavaScript file to run, in the package.
+    pub(crate) program: String,
 }
 
 /// One stack.

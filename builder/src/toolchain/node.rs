@@ -63,13 +63,37 @@ impl Node {
         self.with_tools(Command::new(&self.program, dir, shown)).arg(&self.npm_cli).args(args)
     }
 
-    /// `npm ci` in `dir`, without running any code of the packages. `cache` is npm's own cache.
-    pub(crate) fn npm_ci(&self, dir: &Path, cache: &Path) -> Command {
+    /// `npm ci` in `dir`, without running any code of the packages. `cache` is npm's own cache; `production`
+    /// leaves devDependencies out.
+    pub(crate) fn npm_ci(&self, dir: &Path, cache: &Path, production: bool) -> Command {
         let mut command = self.npm(dir, &["ci"]);
+        let dev = if production { "--omit=dev" } else { "--include=dev" };
         command = command
-            .args(["--ignore-scripts", "--include=dev", "--no-audit", "--no-fund"])
+            .args(["--ignore-scripts", dev, "--no-audit", "--no-fund"])
             .args(["--no-progress", "--loglevel=error"]);
         command.env("npm_config_cache", cache).writable(cache).uses_registry()
+    }
+
+    /// `npm install PACKAGE` in `dir`, without running any code of it.
+    pub(crate) fn npm_install(&self, dir: &Path, package: &str, cache: &Path) -> Command {
+        let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+        let command = self.npm(dir, &["install", package]).args(quiet);
+        command.env("npm_config_cache", cache).writable(cache).uses_registry()
+    }
+
+    /// Whether this Node.js' version is in npm's range `range`; None when it is no range.
+    pub(crate) async fn is_in(&self, range: &str) -> Result<Option<bool>, Error> {
+        // npm brings the library that defines what a range means.
+        let semver = self.npm_cli.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+        let script = "const s = require(process.argv[1]); const r = s.validRange(process.argv[2]); \
+                      console.log(r === null ? 'none' : s.satisfies(process.versions.node, r))";
+        let semver = semver.join("node_modules/semver");
+        let args = ["-e".as_ref(), script.as_ref(), semver.as_os_str(), range.as_ref()];
+        Ok(match ask(&self.program, args).await?.as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
     }
 
     fn with_tools(&self, command: Command) -> Command {
@@ -145,5 +169,13 @@ mod tests {
         let node = Node::find(&Host::of_this_process(), 20).await.unwrap();
         assert!(node.program.is_absolute() && node.npm_cli.ends_with("npm-cli.js"));
         assert!(node.npm_version.contains('.'), "{node:?}");
+        for (range, is_in) in [
+            (">=18", Some(true)),
+            ("<20", Some(false)),
+            ("10.x || >=12", Some(true)),
+            ("latest!", None),
+        ] {
+            assert_eq!(node.is_in(range).await.unwrap(), is_in, "{range}");
+        }
     }
 }

@@ -64,9 +64,19 @@ impl Stacks {
         Self { cache_dir, store, limits, known: Mutex::new(HashMap::new()) }
     }
 
+    /// What is installed once per machine is below it.
+    pub(crate) fn cache_dir(&self) -> &Path {
+        &self.cache_dir
+    }
+
     /// npm's cache of downloads.
     pub(crate) fn npm_cache(&self) -> Result<PathBuf, Error> {
-        let dir = self.cache_dir.join("npm");
+        self.cache_of("npm")
+    }
+
+    /// A package manager's cache of downloads.
+    pub(crate) fn cache_of(&self, manager: &str) -> Result<PathBuf, Error> {
+        let dir = self.cache_dir.join(manager);
         fs::create_dir_all(&dir).map_err(io_at(&dir))?;
         Ok(dir)
     }
@@ -129,7 +139,7 @@ impl Stacks {
                 output.detail("Fetching its packages, pinned by its lockfile");
                 files::fresh_dir(&dir)?;
                 recipe.write(&dir)?;
-                let command = node.npm_ci(&dir, &self.npm_cache()?);
+                let command = node.npm_ci(&dir, &self.npm_cache()?, false);
                 sandbox.run(command, &workspace, deadline, output).await?;
                 files::write_whole(&dir.join(COMPLETE), complete.as_bytes())?;
             }

@@ -137,9 +137,9 @@ async fn mistakes_are_told_before_anything_is_installed() {
         ),
         (&[("package.json", deps)], Kind::MissingLockfile, "package-lock.json is missing: run"),
         (
-            &[("package.json", deps), ("pnpm-lock.yaml", b"")],
+            &[("package.json", deps), ("bun.lock", b"")],
             Kind::MissingLockfile,
-            "pnpm is not supported yet",
+            "bun is not supported",
         ),
         (&[("package.json", b"{}")], Kind::PackageJson, "nothing says how to start the app"),
         (
@@ -169,6 +169,90 @@ async fn mistakes_are_told_before_anything_is_installed() {
     let error = platform.build("app", absent.path()).await.error();
     assert_eq!(error.kind(), Kind::Command);
     assert!(error.to_string().contains("no file \"absent.js\""), "{error}");
+}
+
+/// What apps of another package manager run: the one dependency, the other only at build.
+const USES_BOTH: &[u8] = b"const ms = require('ms');\
+    require('node:http').createServer((req, res) => res.end(ms(req.url))).listen(process.env.PORT);\n";
+
+async fn builds_with(lockfile: &str, content: &[u8], tool: &str) {
+    let platform = Platform::new();
+    let package = r#"{"name": "a", "private": true, "engines": {"node": "<20"},
+        "scripts": {"start": "node server.js", "build": "TOOL --version > version.txt && node build.js"},
+        "dependencies": {"ms": "2.1.3"}, "devDependencies": {"is-odd": "3.0.1"}}"#;
+    let package = package.replace("TOOL", tool.split(' ').next().unwrap());
+    let app = tree(&[
+        ("package.json", package.as_bytes()),
+        (lockfile, content),
+        ("build.js", b"if (!require('is-odd')(3)) process.exit(1);\n"),
+        ("server.js", USES_BOTH),
+    ]);
+    let first = platform.build("app", app.path()).await;
+    assert!(first.printed(&format!("and {tool}, for the node-20 stack")), "{first:#?}");
+    assert!(first.printed("package.json asks for Node.js <20"), "{first:#?}");
+    assert!(ran(&first, "install"));
+    let built = first.built();
+    let names = files(&built.slug);
+    assert!(!names.iter().any(|name| name.contains("node_modules")), "{names:?}");
+    assert!(names.contains(&"version.txt") && names.contains(&".wpaas/web.cjs"), "{names:?}");
+
+    let again = platform.build("app", app.path()).await;
+    assert!(again.printed("the lockfile did not change") && !ran(&again, "install"), "{again:#?}");
+    assert_eq!(again.built().slug.digest, built.slug.digest);
+
+    // As on Heroku, so the build's own script fails.
+    let variable =
+        if tool.starts_with("pnpm") { "NPM_CONFIG_PRODUCTION" } else { "YARN_PRODUCTION" };
+    let production = platform
+        .build_with("other", app.path(), |request| {
+            request.env.insert(variable.into(), "true".into());
+        })
+        .await;
+    assert!(production.printed("Cannot find module 'is-odd'"), "{production:#?}");
+
+    // The lockfile is the law.
+    let changed = package.replace("2.1.3", "2.1.2");
+    fs::write(app.path().join("package.json"), changed).unwrap();
+    let error = platform.build("app", app.path()).await.error();
+    assert_eq!(error.kind(), Kind::BuildFailed, "{error}");
+    assert!(error.to_string().contains("install"), "{error}");
+}
+
+#[tokio::test]
+async fn yarn_1() {
+    builds_with("yarn.lock", include_bytes!("locks/yarn-1.lock"), "yarn 1.22.22").await;
+}
+
+#[tokio::test]
+async fn yarn_4() {
+    builds_with("yarn.lock", include_bytes!("locks/yarn-4.lock"), "yarn 4.18.1").await;
+}
+
+#[tokio::test]
+async fn pnpm() {
+    builds_with("pnpm-lock.yaml", include_bytes!("locks/pnpm-lock.yaml"), "pnpm 10.34.8").await;
+}
+
+#[tokio::test]
+async fn scripts_run_in_herokus_order() {
+    let platform = Platform::new();
+    let step = |name: &str| format!("\"{name}\": \"echo {name} >> order.txt\"");
+    let scripts = |names: &[&str]| {
+        let steps: Vec<String> = names.iter().map(|name| step(name)).collect();
+        format!("{{\"scripts\": {{\"start\": \"node server.js\", {}}}}}", steps.join(", "))
+    };
+    for (names, order) in [
+        (&["build", "heroku-prebuild"][..], "heroku-prebuild build"),
+        (&["build", "heroku-postbuild", "heroku-cleanup"], "heroku-postbuild heroku-cleanup"),
+    ] {
+        let package = scripts(names);
+        let app = tree(&[("package.json", package.as_bytes()), ("server.js", SERVER)]);
+        let built = platform.build("app", app.path()).await.built();
+        let file = built.slug.config.files.iter().find(|file| file.path == "order.txt").unwrap();
+        let text = platform.store.get(file.digest, 1024).await.unwrap();
+        let ran: Vec<&str> = std::str::from_utf8(&text).unwrap().lines().collect();
+        assert_eq!(ran.join(" "), order);
+    }
 }
 
 #[tokio::test]

@@ -81,10 +81,13 @@ fn follow(dir: &Path, package: &PackageJson, command: &str) -> Result<Launch, St
         let [program, args @ ..] = rest else { return Err("it names no program".into()) };
         match program.as_str() {
             "node" | "nodejs" => return node(args, warnings),
-            "npm" => text = script(dir, package, args, &mut warnings)?,
-            "yarn" | "pnpm" | "bun" => {
-                return Err(format!("{program} is not supported yet: use npm or node"));
-            }
+            "npm" => text = script(dir, package, program, args, &mut warnings)?,
+            "yarn" | "pnpm" => match args {
+                // Both run Node.js by its own name, too.
+                [node_, args @ ..] if node_ == "node" => return node(args, warnings),
+                args => text = script(dir, package, program, args, &mut warnings)?,
+            },
+            "bun" => return Err("bun is not supported: use npm, yarn, pnpm or node".into()),
             other => {
                 return Err(format!(
                     "{other} cannot run here: a Node.js process type is `node FILE`, `npm start` or \
@@ -96,10 +99,11 @@ fn follow(dir: &Path, package: &PackageJson, command: &str) -> Result<Launch, St
     Err("its npm scripts run each other in a circle".into())
 }
 
-/// The text of the script that `npm ARGS…` runs.
+/// The text of the script that `npm ARGS…` runs, or another `manager`.
 fn script(
     dir: &Path,
     package: &PackageJson,
+    manager: &str,
     args: &[String],
     warnings: &mut Vec<String>,
 ) -> Result<String, String> {
@@ -107,12 +111,20 @@ fn script(
         Some(at) => (args.get(..at).unwrap_or_default(), args.get(at + 1..).unwrap_or_default()),
         None => (args, &[][..]),
     };
-    let own: Vec<&str> =
-        own.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
+    // npm keeps every flag before `--` to itself, the others those before the script's name.
+    let is_own = |arg: &&str| arg.starts_with('-');
+    let own = own.iter().map(String::as_str);
+    let own: Vec<&str> = match manager {
+        "npm" => own.filter(|arg| !is_own(arg)).collect(),
+        _ => own.skip_while(is_own).collect(),
+    };
     let (name, more) = match own.as_slice() {
         ["start", more @ ..] => ("start", more),
         ["run" | "run-script", name, more @ ..] => (*name, more),
-        _ => return Err("npm can only `start` or `run` a script here".into()),
+        [name, more @ ..] if manager != "npm" && package.scripts.contains_key(*name) => {
+            (*name, more)
+        }
+        _ => return Err(format!("{manager} can only `start` or `run` a script here")),
     };
     let text = match package.scripts.get(name) {
         Some(text) => text.clone(),

@@ -1,6 +1,10 @@
 //! `package.json`, as far as builds need it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,9 +14,8 @@ use crate::{Error, error::io_at};
 pub(super) const FILE: &str = "package.json";
 /// npm's lockfiles, the one that npm prefers first.
 const LOCKFILES: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
-/// Other package managers' lockfiles.
-const OTHERS: [(&str, &str); 4] =
-    [("yarn.lock", "yarn"), ("pnpm-lock.yaml", "pnpm"), ("bun.lock", "bun"), ("bun.lockb", "bun")];
+/// Lockfiles of package managers that builds do not have.
+const OTHERS: [(&str, &str); 2] = [("bun.lock", "bun"), ("bun.lockb", "bun")];
 
 /// The fields that builds read.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +39,8 @@ pub(super) struct PackageJson {
     overrides: Option<Value>,
     #[serde(default)]
     workspaces: Option<Value>,
+    #[serde(default)]
+    package_manager: Option<Value>,
 }
 
 impl PackageJson {
@@ -66,6 +71,12 @@ impl PackageJson {
         self.engines.as_ref()?.get("node")?.as_str()
     }
 
+    /// Name and version in `packageManager`, `yarn@4.5.0+sha224.…` without its hash.
+    pub(super) fn package_manager(&self) -> Option<(&str, &str)> {
+        let (name, version) = self.package_manager.as_ref()?.as_str()?.split_once('@')?;
+        Some((name, version.split('+').next().unwrap_or(version)))
+    }
+
     /// Whether there is anything to install.
     pub(super) fn has_dependencies(&self) -> bool {
         let lists = [&self.dependencies, &self.dev_dependencies, &self.optional_dependencies];
@@ -87,6 +98,25 @@ impl PackageJson {
     }
 }
 
+/// Every package.json of the app and its workspaces with its content, none of packages.
+pub(super) fn all(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
+    let is_own = |entry: &walkdir::DirEntry| entry.file_name() != "node_modules";
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(dir).into_iter().filter_entry(is_own) {
+        let entry = entry.map_err(|error| io_at(dir)(error.into()))?;
+        if entry.file_type().is_file() && entry.file_name() == FILE {
+            let content = fs::read(entry.path()).map_err(io_at(entry.path()))?;
+            found.push((entry.into_path(), content));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether there is a lockfile of npm.
+pub(super) fn has_lockfile(dir: &Path) -> bool {
+    LOCKFILES.iter().any(|name| dir.join(name).is_file())
+}
+
 /// The content of npm's lockfile, or what to do about its absence.
 pub(super) fn lockfile(dir: &Path) -> Result<Vec<u8>, Error> {
     for name in LOCKFILES {
@@ -98,7 +128,7 @@ pub(super) fn lockfile(dir: &Path) -> Result<Vec<u8>, Error> {
     let other = OTHERS.iter().find(|(file, _)| dir.join(file).is_file());
     let reason = match other {
         Some((file, manager)) => format!(
-            "package-lock.json is missing: {file} was found, but {manager} is not supported yet; run \
+            "package-lock.json is missing: {file} was found, but {manager} is not supported; run \
              `npm install` and commit package-lock.json"
         ),
         None => "package-lock.json is missing: run `npm install` and commit it".to_owned(),
@@ -149,8 +179,8 @@ mod tests {
     fn a_missing_lockfile_says_what_to_do() {
         let error = |files| lockfile(dir_with(files).path()).unwrap_err().to_string();
         assert_eq!(error(&[]), "package-lock.json is missing: run `npm install` and commit it");
-        let yarn = error(&[("yarn.lock", "")]);
-        assert!(yarn.contains("yarn is not supported yet"), "{yarn}");
+        let bun = error(&[("bun.lock", "")]);
+        assert!(bun.contains("bun is not supported"), "{bun}");
         let dir = dir_with(&[("package-lock.json", "{}"), ("yarn.lock", "")]);
         assert_eq!(lockfile(dir.path()).unwrap(), b"{}");
     }

@@ -36,6 +36,11 @@ fn commands_lead_to_a_script() {
         ("npm start", "dist/main.js", &["--a", "--b", "c d"]),
         ("npm --silent run serve", "dist/main.js", &["--a"]),
         ("npm run-script cross", ".", &[]),
+        ("yarn start", "dist/main.js", &["--a", "--b", "c d"]),
+        ("yarn serve --x", "dist/main.js", &["--a", "--x"]),
+        ("pnpm run cross", ".", &[]),
+        ("pnpm serve", "dist/main.js", &["--a"]),
+        ("yarn node server.js x", "server.js", &["x"]),
     ] {
         let launch = follow_in(scripts, command).unwrap();
         assert_eq!(launch.script, script, "{command}");
@@ -70,7 +75,9 @@ fn what_cannot_run_says_why() {
         ("node", "no file to run"),
         ("node -r dotenv/config x.js", "flag -r"),
         ("node --import=tsx x.ts", "flag --import=tsx"),
-        ("yarn start", "yarn is not supported yet"),
+        ("yarn start", "no script \"start\""),
+        ("pnpm add x", "pnpm can only"),
+        ("bun start", "bun is not supported"),
         ("tsc && node x.js", "'&'"),
         ("node x.js --port=$PORT", "$PORT"),
         ("A=1", "names no program"),
