@@ -1,6 +1,16 @@
-use std::{collections::HashSet, sync::atomic::AtomicU64, task::Wake};
+use std::{
+    collections::HashSet,
+    sync::atomic::AtomicU64,
+    task::{Context, Wake},
+};
 
-use super::*;
+use bytes::Bytes;
+
+use super::{
+    queue::{LEAST_WINDOW, PIECE_BYTES},
+    sync::{Arc, Ordering},
+    *,
+};
 
 const WINDOW: usize = 16 * 1024;
 

@@ -8,7 +8,9 @@ use wasip2::{
     },
     sockets::{
         instance_network::instance_network,
-        network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress},
+        network::{
+            ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
+        },
         tcp::{ShutdownType, TcpSocket},
         tcp_create_socket::create_tcp_socket,
     },
@@ -66,7 +68,9 @@ fn is(condition: bool, what: &'static str) -> Result<(), &'static str> {
 }
 
 pub fn check() -> String {
-    let checks = [binding, refusal, half_close, nothing, polling, states, reset];
+    let checks = [
+        binding, refusal, targets, half_close, receiving, nothing, polling, states, options, reset,
+    ];
     for check in checks {
         if let Err(what) = check() {
             return what.to_owned();
@@ -97,6 +101,30 @@ fn refusal() -> Result<(), &'static str> {
     is(connect(port).err() == Some(ErrorCode::ConnectionRefused), "nobody listens, and it connects")
 }
 
+fn targets() -> Result<(), &'static str> {
+    let network = instance_network();
+    let begin = |address| -> Result<(), ErrorCode> {
+        create_tcp_socket(IpAddressFamily::Ipv4)?.start_connect(&network, address)
+    };
+    let v4 = |address, port| IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address });
+    let v6 = IpSocketAddress::Ipv6(Ipv6SocketAddress {
+        port: 80,
+        flow_info: 0,
+        address: (0, 0, 0, 0, 0, 0, 0, 1),
+        scope_id: 0,
+    });
+    let invalid = Err(ErrorCode::InvalidArgument);
+    is(begin(v4((0, 0, 0, 0), 80)) == invalid, "connecting to no address")?;
+    is(begin(v4((127, 0, 0, 1), 0)) == invalid, "connecting to no port")?;
+    is(begin(v6) == invalid, "connecting to the other family")?;
+    let (listener, client, _server) = pair().map_err(code)?;
+    let again = client.socket.start_connect(&network, local(port(&listener).map_err(code)?));
+    is(again == Err(ErrorCode::InvalidState), "connecting twice")?;
+    is(client.socket.start_listen() == Err(ErrorCode::InvalidState), "listening when connected")?;
+    let bind = client.socket.start_bind(&network, local(0));
+    is(bind == Err(ErrorCode::InvalidState), "binding when connected")
+}
+
 fn half_close() -> Result<(), &'static str> {
     let (_listener, client, server) = pair().map_err(code)?;
     client.output.blocking_write_and_flush(b"question").map_err(|_| "writing")?;
@@ -109,6 +137,16 @@ fn half_close() -> Result<(), &'static str> {
     drop(server);
     is(client.input.blocking_read(100).is_ok_and(|read| read == b"answer"), "no answer")?;
     is(matches!(client.input.blocking_read(100), Err(StreamError::Closed)), "no end of the answer")
+}
+
+/// The end of receiving is not the peer's business.
+fn receiving() -> Result<(), &'static str> {
+    let (_listener, client, server) = pair().map_err(code)?;
+    client.socket.shutdown(ShutdownType::Receive).map_err(code)?;
+    is(matches!(client.input.read(10), Err(StreamError::Closed)), "reading after the end")?;
+    server.output.blocking_write_and_flush(b"unheard").map_err(|_| "writing to the deaf")?;
+    client.output.blocking_write_and_flush(b"heard").map_err(|_| "writing when deaf")?;
+    is(server.input.blocking_read(10).is_ok_and(|read| read == b"heard"), "not heard")
 }
 
 fn nothing() -> Result<(), &'static str> {
@@ -155,6 +193,29 @@ fn states() -> Result<(), &'static str> {
     let listener = listening().map_err(code)?;
     is(listener.accept().err() == Some(ErrorCode::WouldBlock), "nobody has come")?;
     is(listener.is_listening(), "it does not say that it listens")
+}
+
+fn options() -> Result<(), &'static str> {
+    let socket = bound(0).map_err(code)?;
+    let invalid = Err(ErrorCode::InvalidArgument);
+    is(socket.set_hop_limit(0) == invalid, "no hops")?;
+    is(socket.set_keep_alive_count(0) == invalid, "no probes")?;
+    is(socket.set_keep_alive_idle_time(0) == invalid, "no idle time")?;
+    is(socket.set_keep_alive_interval(0) == invalid, "no interval")?;
+    is(socket.set_receive_buffer_size(0) == invalid, "no buffer to receive")?;
+    is(socket.set_send_buffer_size(0) == invalid, "no buffer to send")?;
+    is(socket.set_listen_backlog_size(0) == invalid, "no backlog")?;
+    socket.set_keep_alive_enabled(true).map_err(code)?;
+    socket.set_hop_limit(42).map_err(code)?;
+    socket.start_listen().map_err(code)?;
+    socket.finish_listen().map_err(code)?;
+    let _client = connect(port(&socket).map_err(code)?).map_err(code)?;
+    socket.subscribe().block();
+    let (accepted, input, output) = socket.accept().map_err(code)?;
+    is(accepted.hop_limit() == Ok(42), "a limit that is not inherited")?;
+    is(accepted.keep_alive_enabled() == Ok(true), "keep-alive that is not inherited")?;
+    drop((input, output));
+    Ok(())
 }
 
 fn reset() -> Result<(), &'static str> {
