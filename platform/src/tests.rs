@@ -7,6 +7,7 @@ mod builds;
 mod config;
 mod fakes;
 pub(crate) mod harness;
+mod login;
 mod logs;
 mod pages;
 mod releases;

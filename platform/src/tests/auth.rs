@@ -5,9 +5,18 @@ use super::harness::Server;
 /// Every route that needs a token.
 const ROUTES: &[(&str, &str)] = &[
     ("GET", "/account"),
+    ("PATCH", "/account"),
     ("GET", "/account/features"),
     ("GET", "/account/keys"),
+    ("GET", "/oauth/authorizations"),
+    ("POST", "/oauth/authorizations"),
+    ("GET", "/oauth/authorizations/x"),
+    ("PATCH", "/oauth/authorizations/x"),
+    ("DELETE", "/oauth/authorizations/x"),
+    ("POST", "/oauth/authorizations/x/actions/regenerate-tokens"),
+    ("DELETE", "/oauth/sessions/~"),
     ("GET", "/users/~"),
+    ("PATCH", "/users/~"),
     ("GET", "/users/~/apps"),
     ("GET", "/apps"),
     ("POST", "/apps"),
