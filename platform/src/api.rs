@@ -59,6 +59,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps", post(apps::create).get(apps::list))
         .route("/apps/{app}", get(apps::info).patch(apps::update).delete(apps::delete))
         .route("/apps/{app}/addons", get(apps::none))
+        .route("/apps/{app}/sni-endpoints", get(apps::none))
         .route("/apps/{app}/features", get(apps::none))
         .route("/apps/{app}/collaborators", get(account::collaborators))
         .route("/apps/{app}/config-vars", get(config::get).patch(config::patch))

@@ -35,6 +35,7 @@ const APP_ROUTES: &[(&str, &str)] = &[
     ("PATCH", ""),
     ("DELETE", ""),
     ("GET", "/addons"),
+    ("GET", "/sni-endpoints"),
     ("GET", "/features"),
     ("GET", "/collaborators"),
     ("GET", "/config-vars"),
