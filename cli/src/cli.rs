@@ -88,6 +88,14 @@ pub(crate) enum Command {
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
 
+    #[command(alias = "auth:login")]
+    Login(commands::auth::LoginArgs),
+    #[command(alias = "auth:logout")]
+    Logout(commands::auth::LogoutArgs),
+    #[command(alias = "auth:whoami")]
+    Whoami(commands::auth::WhoamiArgs),
+    Password(commands::auth::PasswordArgs),
+
     Version(commands::version::Args),
 }
 
@@ -121,7 +129,9 @@ impl Command {
 
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
-        use commands::{apps, config, deploy, domains, egress, logs, open, ps, releases, version};
+        use commands::{
+            apps, auth, config, deploy, domains, egress, logs, open, ps, releases, version,
+        };
         match self {
             Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
             Self::Deploy(args) => deploy::run(&Context::open(&args.target.server)?, &args).await,
@@ -166,6 +176,10 @@ impl Command {
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
+            Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
+            Self::Whoami(args) => auth::whoami(&Context::open(&args.server)?, &args).await,
+            Self::Password(args) => auth::password(&Context::open(&args.server)?, &args).await,
             Self::Version(args) => version::run(&args),
         }
     }

@@ -83,6 +83,20 @@ pub(crate) fn save(api: &str, email: &str, token: &str) -> anyhow::Result<()> {
     save_to(&file()?, api, Entry { email: email.to_owned(), token: token.to_owned() })
 }
 
+/// Removes the token for the server at `api` from the user's file; whether there was one.
+pub(crate) fn forget(api: &str) -> anyhow::Result<bool> {
+    forget_in(&file()?, api)
+}
+
+fn forget_in(path: &Path, api: &str) -> anyhow::Result<bool> {
+    let mut entries = load(path)?;
+    let had = entries.remove(api).is_some();
+    if had {
+        write_private(path, &serde_json::to_vec_pretty(&entries)?)?;
+    }
+    Ok(had)
+}
+
 fn save_to(path: &Path, api: &str, entry: Entry) -> anyhow::Result<()> {
     let mut entries = load(path)?;
     entries.insert(api.to_owned(), entry);
@@ -123,6 +137,9 @@ mod tests {
         save_to(&path, "http://a:1", entry("one")).unwrap();
         save_to(&path, "http://b:2", entry("two")).unwrap();
         save_to(&path, "http://a:1", entry("three")).unwrap();
+        save_to(&path, "http://c:3", entry("four")).unwrap();
+        assert!(forget_in(&path, "http://c:3").unwrap());
+        assert!(!forget_in(&path, "http://c:3").unwrap());
         let entries = load(&path).unwrap();
         let tokens: Vec<_> =
             entries.iter().map(|(api, e)| (api.as_str(), e.token.as_str())).collect();

@@ -15,10 +15,11 @@ use axum::{
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::{Ctx, Error};
+use crate::{Ctx, Error, authorizations::Authorization};
 
 mod account;
 mod apps;
+mod authorizations;
 mod blobs;
 mod builds;
 mod catalog;
@@ -42,14 +43,24 @@ const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-rema
 /// All routes.
 pub(crate) fn router(ctx: Ctx) -> Router {
     let authenticated = Router::new()
-        .route("/account", get(account::info))
+        .route("/account", get(account::info).patch(account::update))
         .route("/account/features", get(account::none))
         .route("/account/keys", get(account::none))
-        .route("/users/{user}", get(account::info_of))
+        .route("/oauth/authorizations", get(authorizations::list))
+        .route(
+            "/oauth/authorizations/{id}",
+            get(authorizations::info)
+                .patch(authorizations::describe)
+                .delete(authorizations::revoke),
+        )
+        .route("/oauth/authorizations/{id}/actions/regenerate-tokens", post(authorizations::rotate))
+        .route("/oauth/sessions/{id}", delete(authorizations::no_session))
+        .route("/users/{user}", get(account::info_of).patch(account::update))
         .route("/users/{user}/apps", get(apps::list_of))
         .route("/apps", post(apps::create).get(apps::list))
         .route("/apps/{app}", get(apps::info).patch(apps::update).delete(apps::delete))
         .route("/apps/{app}/addons", get(apps::none))
+        .route("/apps/{app}/sni-endpoints", get(apps::none))
         .route("/apps/{app}/features", get(apps::none))
         .route("/apps/{app}/collaborators", get(account::collaborators))
         .route("/apps/{app}/config-vars", get(config::get).patch(config::patch))
@@ -83,9 +94,10 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/stacks", get(catalog::stacks))
         .route("/stacks/{stack}", get(catalog::stack))
         .route_layer(from_fn_with_state(ctx.clone(), authenticate));
-    // These are protected by the token in their URL.
+    // These are protected by the token in their URL, or by a password.
     let by_url = Router::new()
         .route("/", get(root))
+        .route("/oauth/authorizations", post(authorizations::create))
         .route("/sources/{token}", put(sources::upload).get(sources::download))
         .route("/builds/{token}/output", get(builds::output))
         .route("/logs/{token}", get(log_sessions::stream));
@@ -116,21 +128,31 @@ async fn unknown() -> Response {
     )
 }
 
+/// The token that a request came with.
+#[derive(Clone)]
+struct Presented {
+    authorization: Authorization,
+    token: String,
+}
+
 /// Finds out who asks, and counts the request.
 async fn authenticate(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Response {
     let token = extract::token(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = async {
         let token = token.ok_or(Error::Unauthorized)?;
-        let user = {
+        let (user, authorization) = {
             let mut db = ctx.db.read().await?;
             crate::auth::authenticate(&mut db, &token).await?
         };
         let left = ctx.rate_limit.take(user.id, std::time::Instant::now())?;
-        Ok::<_, Error>((user, left))
+        authorization.scopes.allow(&method, &path)?;
+        Ok::<_, Error>((user, Presented { authorization, token }, left))
     };
     match answer.await {
-        Ok((user, left)) => {
+        Ok((user, presented, left)) => {
             request.extensions_mut().insert(user);
+            request.extensions_mut().insert(presented);
             let mut response = next.run(request).await;
             response.headers_mut().insert(RATE_LIMIT_REMAINING, HeaderValue::from(left));
             response

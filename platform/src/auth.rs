@@ -1,4 +1,4 @@
-//! Accounts and tokens. A token is 32 random bytes; the database holds its SHA-256 only, and is looked up by
+//! Accounts and who makes a request. A token is 32 random bytes; the database holds its SHA-256 only, and is looked up by
 //! that hash, so neither a copy of the database nor the time of a comparison gives a token away.
 
 use std::{collections::HashMap, time::Instant};
@@ -9,7 +9,11 @@ use sha2::{Digest as _, Sha256};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-use crate::{Error, db};
+use crate::{
+    Error,
+    authorizations::{self, Authorization},
+    db,
+};
 
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,28 +71,6 @@ pub(crate) async fn create_user(db: &mut AnyConnection, email: &str) -> Result<U
     Ok(user)
 }
 
-/// Makes a token for an account.
-pub(crate) async fn create_token(
-    db: &mut AnyConnection,
-    user: &User,
-    description: &str,
-    expires_at: Option<String>,
-) -> Result<String, Error> {
-    let token = format!("wpaas_{}", secret()?);
-    sqlx::query(
-        "INSERT INTO tokens (digest, user_id, description, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(digest(&token))
-    .bind(user.id.to_string())
-    .bind(description.to_owned())
-    .bind(db::now())
-    .bind(expires_at)
-    .execute(db)
-    .await?;
-    Ok(token)
-}
-
 /// The first account, if there is one.
 pub(crate) async fn first_user(db: &mut AnyConnection) -> Result<Option<User>, Error> {
     let row: Option<(String, String, String)> =
@@ -98,19 +80,41 @@ pub(crate) async fn first_user(db: &mut AnyConnection) -> Result<Option<User>, E
     row.map(user).transpose()
 }
 
-/// Whose token this is.
-pub(crate) async fn authenticate(db: &mut AnyConnection, token: &str) -> Result<User, Error> {
-    let row: Option<(String, String, String)> = sqlx::query_as(
-        "SELECT users.id, users.email, users.created_at \
+/// The account with this e-mail address, if there is one.
+pub(crate) async fn by_email(db: &mut AnyConnection, email: &str) -> Result<Option<User>, Error> {
+    let row: Option<(String, String, String)> =
+        sqlx::query_as("SELECT id, email, created_at FROM users WHERE email = $1")
+            .bind(email.to_owned())
+            .fetch_optional(db)
+            .await?;
+    row.map(user).transpose()
+}
+
+/// Whose token this is, and what it may do.
+pub(crate) async fn authenticate(
+    db: &mut AnyConnection,
+    token: &str,
+) -> Result<(User, Authorization), Error> {
+    let sql = format!(
+        "SELECT users.id, users.email, users.created_at, {} \
          FROM tokens JOIN users ON users.id = tokens.user_id \
          WHERE tokens.digest = $1 AND (tokens.expires_at IS NULL OR tokens.expires_at > $2)",
-    )
-    .bind(digest(token))
-    .bind(db::now())
-    .fetch_optional(db)
-    .await?;
-    user(row.ok_or(Error::Unauthorized)?)
+        authorizations::COLUMNS
+    );
+    let row: Option<Found> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(digest(token))
+        .bind(db::now())
+        .fetch_optional(db)
+        .await?;
+    let (id, email, created_at, token, digest, description, scope, made_at, expires_at) =
+        row.ok_or(Error::Unauthorized)?;
+    let authorization = (token, digest, description, scope, made_at, expires_at);
+    Ok((user((id, email, created_at))?, Authorization::of_row(authorization)?))
 }
+
+/// An account's columns and those of [`authorizations::Row`].
+type Found =
+    (String, String, String, Option<String>, String, String, String, String, Option<String>);
 
 fn user((id, email, created_at): (String, String, String)) -> Result<User, Error> {
     Ok(User { id: db::id(&id)?, email, created_at })

@@ -22,6 +22,12 @@ pub enum Error {
     /// No token, or none that we know.
     #[error("Invalid credentials provided. Send a token as `Authorization: Bearer TOKEN`.")]
     Unauthorized,
+    /// No account with this e-mail address and password; which of the two is wrong is nobody's business.
+    #[error("There was a problem with your login: the e-mail address or the password is wrong.")]
+    WrongPassword,
+    /// The token is good, but not for this.
+    #[error("{0}")]
+    Forbidden(String),
     /// The account used up its requests.
     #[error("Your account reached the API rate limit. Wait a minute and try again.")]
     RateLimited,

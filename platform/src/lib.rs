@@ -20,6 +20,7 @@ use wpaas_slug::{
 mod api;
 mod apps;
 mod auth;
+mod authorizations;
 mod builds;
 mod compile;
 mod config;
@@ -36,6 +37,7 @@ mod log_sessions;
 mod logplex;
 mod names;
 mod page;
+mod passwords;
 mod releases;
 mod sets;
 mod slugs;
@@ -117,6 +119,7 @@ struct Inner {
     builds: builds::Queue,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
+    passwords: passwords::Guard,
     stack_turn: tokio::sync::Mutex<()>,
     blob_writes: Semaphore,
     stop: CancellationToken,
@@ -152,6 +155,7 @@ impl Platform {
             builds: builds::Queue::new(limits.concurrent_builds),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
+            passwords: passwords::Guard::new(&limits),
             stack_turn: tokio::sync::Mutex::default(),
             blob_writes: Semaphore::new(writes.clamp(1, Semaphore::MAX_PERMITS)),
             stop: CancellationToken::new(),
@@ -169,7 +173,7 @@ impl Platform {
             return Ok(None);
         }
         let user = auth::create_user(&mut write, auth::FIRST_OWNER).await?;
-        let token = auth::create_token(&mut write, &user, "first start", None).await?;
+        let (_, token) = operators_token(&mut write, &user, "first start").await?;
         write.commit().await?;
         Ok(Some(Owner { email: user.email, token }))
     }
@@ -179,7 +183,7 @@ impl Platform {
     pub async fn issue_token(&self) -> Result<Option<Owner>, Error> {
         let mut write = self.inner.db.write().await?;
         let Some(user) = auth::first_user(&mut write).await? else { return Ok(None) };
-        let token = auth::create_token(&mut write, &user, "issued by the operator", None).await?;
+        let (_, token) = operators_token(&mut write, &user, "issued by the operator").await?;
         write.commit().await?;
         Ok(Some(Owner { email: user.email, token }))
     }
@@ -209,6 +213,16 @@ impl Platform {
     pub fn begin_shutdown(&self) {
         self.inner.stop.cancel();
     }
+}
+
+/// A token of the first account that may do everything for ever.
+async fn operators_token(
+    db: &mut sqlx::AnyConnection,
+    user: &auth::User,
+    description: &str,
+) -> Result<(authorizations::Authorization, String), Error> {
+    let everything = authorizations::Scopes::named(&[])?;
+    authorizations::create(db, user, description, &everything, None).await
 }
 
 /// [`Options`] without the builder.

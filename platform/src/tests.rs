@@ -8,6 +8,7 @@ mod config;
 mod egress;
 mod fakes;
 pub(crate) mod harness;
+mod login;
 mod logs;
 mod pages;
 mod releases;

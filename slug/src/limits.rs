@@ -91,6 +91,16 @@ limits! {
     /// Requests of one account in an hour, refilled steadily. Heroku allows 4,500; blob uploads and polls of
     /// builds come through the same API here, so there is room for those.
     api_requests_per_hour = 100_000;
+    /// Tokens of one account that have not expired.
+    tokens_per_account = 1_000;
+    /// Wrong passwords in a row before an account has to wait for the next guess.
+    login_free_guesses = 5;
+    /// The longest that it has to wait: a second at first, twice as long after each wrong one.
+    login_delay_ms = 60_000;
+    /// Accounts whose wrong passwords are remembered; beyond it the one that guessed longest ago is forgotten.
+    login_accounts_watched = 10_000;
+    /// Passwords that are hashed at once; each takes 19 MiB.
+    concurrent_logins = 2;
     /// Items in one page of a list (Heroku: 1,000).
     list_items = 1_000;
     /// Items in one page when the request does not say (Heroku: 200).

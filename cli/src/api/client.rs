@@ -229,6 +229,39 @@ impl Client {
         Ok(self.call(Method::DELETE, path, &[], None).await?.1)
     }
 
+    /// Asks for an authorization with a password in place of the token.
+    pub(crate) async fn log_in(
+        &self,
+        email: &str,
+        password: &str,
+        body: &Value,
+    ) -> Result<Value, Error> {
+        let request = self
+            .http
+            .post(self.url(&["oauth", "authorizations"]))
+            .basic_auth(email, Some(password))
+            .header(ACCEPT, ACCEPTED)
+            .timeout(Limits::ms(self.limits.client_response_ms))
+            .json(body);
+        let answered = self.answer(request).await.map_err(|error| match error {
+            Error::Unauthorised { .. } => Error::Forbidden {
+                message:
+                    "there was a problem with your login: the e-mail address or the password is \
+                          wrong, or the account has no password yet (`wpaas password` sets one)"
+                        .to_owned(),
+            },
+            other => other,
+        })?;
+        let bytes = self.body(answered).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.strange(format!("its answer is not JSON: {error}")))
+    }
+
+    /// The token that this client sends.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(|token| token.value.as_str())
+    }
+
     /// PUT of `length` bytes to an address that the server gave.
     pub(crate) async fn upload(
         &self,

@@ -136,6 +136,11 @@ impl Error {
         }
     }
 
+    /// Whether the server does not know the token.
+    pub(crate) fn is_unauthorised(&self) -> bool {
+        matches!(self, Self::Unauthorised { .. })
+    }
+
     /// Whether the thing that was asked for does not exist.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)

@@ -28,6 +28,30 @@ pub(crate) struct User {
     pub(crate) email: String,
 }
 
+/// A token, as the API shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Authorization {
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// What is sent.
+    pub(crate) access_token: AccessToken,
+    /// Whose it is.
+    pub(crate) user: User,
+}
+
+/// The secret of an [`Authorization`].
+#[derive(Clone, Deserialize)]
+pub(crate) struct AccessToken {
+    /// The text, where the server still knows it.
+    pub(crate) token: String,
+}
+
+impl std::fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
 /// The owner of the token.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Account {

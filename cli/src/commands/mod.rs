@@ -1,6 +1,7 @@
 //! The commands that are clients of a server, a file for each group.
 
 pub(crate) mod apps;
+pub(crate) mod auth;
 pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod domains;

@@ -21,19 +21,28 @@ use crate::{
 
 /// The token of a request: `Bearer TOKEN`, or Basic with the token as the password.
 pub(super) fn token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, rest) = credentials(headers)?;
+    let token =
+        if scheme.eq_ignore_ascii_case("bearer") { rest.to_owned() } else { basic(headers)?.1 };
+    (!token.is_empty()).then_some(token)
+}
+
+/// The name and the password of a request with Basic authentication.
+pub(super) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let (scheme, rest) = credentials(headers)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+fn credentials(headers: &HeaderMap) -> Option<(&str, &str)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
-    let rest = rest.trim();
-    let token = if scheme.eq_ignore_ascii_case("bearer") {
-        rest.to_owned()
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
-        text.split_once(':')?.1.to_owned()
-    } else {
-        return None;
-    };
-    (!token.is_empty()).then_some(token)
+    Some((scheme, rest.trim()))
 }
 
 /// Answers with JSON.

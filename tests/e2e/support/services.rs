@@ -260,7 +260,12 @@ impl MariaDb {
             .spawn()
             .expect("mariadbd is installed (tests/setup/debian.sh)");
         answers(port, &mut child).await;
-        Self { _data: data, _child: child, port, url: format!("mysql://app:secret@localhost:{port}/app") }
+        Self {
+            _data: data,
+            _child: child,
+            port,
+            url: format!("mysql://app:secret@localhost:{port}/app"),
+        }
     }
 }
 
