@@ -24,7 +24,7 @@ pub(crate) enum Scope {
     Global,
     /// The account's own data.
     Identity,
-    /// Reads apps, but neither config vars nor releases.
+    /// Reads apps, but neither config vars nor releases (nor egress rules, which belong to them).
     Read,
     /// Reads and changes apps, but neither config vars nor releases.
     Write,
@@ -65,7 +65,7 @@ impl Scope {
         let keys = first == Some("oauth") || (account && !reads);
         let protected = first == Some("apps")
             && second.is_some()
-            && matches!(third, Some("config-vars" | "releases"));
+            && matches!(third, Some("config-vars" | "egress" | "releases"));
         match self {
             Self::Global => true,
             _ if keys => false,
