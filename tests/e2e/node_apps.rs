@@ -166,12 +166,9 @@ async fn works(name: &str) {
     variables.extend(upstream.iter().map(|upstream| format!("UPSTREAM_URL={}", upstream.url)));
     if !variables.is_empty() {
         server.run(&["create", name]).await.ok();
-        let ports = postgres.iter().map(|postgres| postgres.port);
-        let ports = ports.chain(redis.iter().map(|redis| redis.port));
-        let ports = ports.chain(mysql.iter().map(|mysql| mysql.port));
-        for port in ports.chain(upstream.iter().map(|upstream| upstream.port)) {
-            let place = format!("localhost:{port}");
-            server.run(&["egress:allow", &place, "-a", name]).await.ok();
+        if !table.services.is_empty() {
+            // Every port: one app asks where nobody listens.
+            server.run(&["egress:allow", "localhost:*", "-a", name]).await.ok();
         }
         let mut arguments = vec!["config:set", "-a", name];
         arguments.extend(variables.iter().map(String::as_str));

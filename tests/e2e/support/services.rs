@@ -221,7 +221,6 @@ impl Redis {
 pub(crate) struct MariaDb {
     _data: tempfile::TempDir,
     _child: Child,
-    pub(crate) port: u16,
     pub(crate) url: String,
 }
 
@@ -260,19 +259,13 @@ impl MariaDb {
             .spawn()
             .expect("mariadbd is installed (tests/setup/debian.sh)");
         answers(port, &mut child).await;
-        Self {
-            _data: data,
-            _child: child,
-            port,
-            url: format!("mysql://app:secret@localhost:{port}/app"),
-        }
+        Self { _data: data, _child: child, url: format!("mysql://app:secret@localhost:{port}/app") }
     }
 }
 
 /// The HTTP server that apps under test call (`tests/apps/node/services/upstream.js`).
 pub(crate) struct Upstream {
     _child: Child,
-    pub(crate) port: u16,
     pub(crate) url: String,
 }
 
@@ -287,6 +280,6 @@ impl Upstream {
             .spawn()
             .expect("Node.js is installed");
         answers(port, &mut child).await;
-        Self { _child: child, port, url: format!("http://localhost:{port}") }
+        Self { _child: child, url: format!("http://localhost:{port}") }
     }
 }
