@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use futures::StreamExt;
 use serde::Deserialize;
 
 use super::support::{MariaDb, Postgres, Project, Redis, Server, Upstream, checkout};
@@ -222,4 +223,70 @@ fn every_app_is_tested() {
     names.sort();
     tested.sort_unstable();
     assert_eq!(names, tested);
+}
+
+/// Requests to one app whose instances may use little memory: several times what an instance takes.
+const REQUESTS: usize = 4_000;
+const AT_A_TIME: usize = 4;
+
+#[tokio::test]
+async fn instances_are_replaced_before_their_memory_is_used_up_and_no_request_fails() {
+    // An instance of this app begins with some 40 MB and keeps about 9 KB of each request.
+    let limits = [
+        ("WPAAS_LIMIT_INSTANCE_RECYCLE_MEMORY_BYTES", "54000000"),
+        ("WPAAS_LIMIT_DYNO_MEMORY_BYTES", "80000000"),
+    ];
+    let server = Server::start_with(&[], &limits).await;
+    let project = Project::new([]);
+    project.copy_from(&apps().join("express5"));
+    let file = project.path().join("server.js");
+    let source = std::fs::read_to_string(&file).unwrap();
+    // Before the app listens, and so before its last handlers.
+    let source = source.replace(
+        "const app = express();",
+        "const app = express();\nconst instance = Math.random();\n\
+         app.get('/instance', (req, res) => res.send(String(instance)));",
+    );
+    std::fs::write(&file, source).unwrap();
+    server.deploy(project.path(), "app").await;
+    let instances = futures::stream::iter(0..REQUESTS)
+        .map(|_| async {
+            let (status, text) = server.get("app", "/instance").await;
+            assert_eq!(status, 200, "{text}");
+            text
+        })
+        .buffer_unordered(AT_A_TIME)
+        .collect::<std::collections::BTreeSet<String>>()
+        .await;
+    assert!(instances.len() > AT_A_TIME, "only {} instances answered", instances.len());
+    let log = server.run(&["logs", "-a", "app", "-n", "1500"]).await.ok().stdout;
+    assert!(!log.contains("Error R14") && !log.contains("at=error"), "{log}");
+}
+
+#[tokio::test]
+async fn a_worker_runs_without_requests_and_is_asked_to_end() {
+    let server = Server::start().await;
+    let project = Project::new([
+        ("package.json", "{}"),
+        ("Procfile", "web: node web.js\nworker: node worker.js --every 5\n"),
+        (
+            "web.js",
+            "require('http').createServer((q, r) => r.end('web')).listen(process.env.PORT);",
+        ),
+        (
+            "worker.js",
+            "let count = 0;
+             const timer = setInterval(() => console.log('job', ++count, process.argv[3]), 5);
+             process.on('SIGTERM', () => { console.log('asked to end'); clearInterval(timer); });
+             process.on('exit', (code) => console.log('exit', code));",
+        ),
+    ]);
+    server.deploy(project.path(), "app").await;
+    server.run(&["ps:scale", "worker=1", "-a", "app"]).await.ok();
+    server.log_has("app", "app[worker.1]: job 3 5").await;
+    server.run(&["ps:scale", "worker=0", "-a", "app"]).await.ok();
+    server.log_has("app", "app[worker.1]: asked to end").await;
+    server.log_has("app", "app[worker.1]: exit 0").await;
+    server.log_has("app", "Process exited with status 0").await;
+    assert_eq!(server.get("app", "/").await, (200, "web".into()));
 }

@@ -7,7 +7,7 @@ mod modules;
 mod package_json;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     fs,
 };
 
@@ -29,6 +29,8 @@ use crate::{
 
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
+/// Scripts of package.json that are bundled for one-off dynos, at most.
+const MAX_SCRIPTS: usize = 8;
 const YARN_PRODUCTION: &str = "YARN_PRODUCTION";
 
 /// The buildpack of Node.js.
@@ -250,33 +252,82 @@ impl App<'_> {
         let bundles = self.build.dir.join(BUNDLES);
         files::fresh_dir(&bundles)?;
         let mut processes = BTreeMap::new();
+        // What `node FILE` runs in a one-off dyno: the file as it is found, and its bundle.
+        let mut entries = BTreeMap::new();
         for (process, command, launch) in launches {
             let entry = launch.entry(self.build.dir, &process, &command)?;
-            let name = format!("{process}.cjs");
-            let bundle = bundles.join(&name);
-            let run = self
-                .node
-                .node(&stack.dir, format!("bundling {entry}"))
-                .dir_read_only()
-                .writable(self.build.dir)
-                .arg("bundle.mjs")
-                .arg("--app")
-                .arg(self.build.dir)
-                .args(["--entry", &entry])
-                .arg("--out")
-                .arg(&bundle);
-            self.build.steps.time("bundle", self.run(run)).await?;
-            let size = bundle.metadata().map_err(io_at(&bundle))?.len();
-            self.build.output.detail(&format!("{process}: {entry} ({} KB)", size.div_ceil(1024)));
-            let mut args =
-                vec![format!("/app/{BUNDLES}/{name}"), "node".into(), format!("/app/{entry}")];
+            let file = format!("/app/{entry}");
+            let found = entries.get(&file).cloned();
+            let bundle = match found {
+                Some(bundle) => bundle,
+                None => self.bundle(stack, &process, &entry).await?,
+            };
+            entries.insert(file.clone(), bundle.clone());
+            let mut args = vec![bundle, "node".into(), file];
             args.extend(launch.args);
             let world = self.build.settings.world_of(&process);
             let component = ComponentRef::Stack;
             processes.insert(process, ProcessType::new(command, component, world, args));
         }
+        for (script, entry) in self.scripts() {
+            if let Entry::Vacant(place) = entries.entry(format!("/app/{entry}")) {
+                place.insert(self.bundle(stack, &format!("script.{script}"), &entry).await?);
+            }
+        }
+        if stack.worlds.contains(&World::Cli) {
+            let list =
+                serde_json::to_vec(&entries).map_err(|error| Error::Internal(error.to_string()))?;
+            let file = bundles.join("entries.json");
+            fs::write(&file, list).map_err(io_at(&file))?;
+        }
         self.script("heroku-cleanup").await?;
         Ok(processes)
+    }
+
+    /// Bundles the app from its file `entry`, and returns where a dyno finds the bundle.
+    async fn bundle(&self, stack: &Installed, name: &str, entry: &str) -> Result<String, Error> {
+        let name = format!(
+            "{}.cjs",
+            name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.', "_")
+        );
+        let bundle = self.build.dir.join(BUNDLES).join(&name);
+        let run = self
+            .node
+            .node(&stack.dir, format!("bundling {entry}"))
+            .dir_read_only()
+            .writable(self.build.dir)
+            .arg("bundle.mjs")
+            .arg("--app")
+            .arg(self.build.dir)
+            .args(["--entry", entry])
+            .arg("--out")
+            .arg(&bundle);
+        self.build.steps.time("bundle", self.run(run)).await?;
+        let size = bundle.metadata().map_err(io_at(&bundle))?.len();
+        let shown = name.trim_end_matches(".cjs");
+        self.build.output.detail(&format!("{shown}: {entry} ({} KB)", size.div_ceil(1024)));
+        Ok(format!("/app/{BUNDLES}/{name}"))
+    }
+
+    /// The scripts of package.json that are a plain `node FILE`, for one-off dynos: name and file. Those that belong
+    /// to the build or to development would only cost time, and may need what cannot be bundled.
+    fn scripts(&self) -> Vec<(String, String)> {
+        let is_for_builds = |name: &str| {
+            let parts =
+                ["build", "test", "lint", "dev", "watch", "heroku", "pre", "post", "install"];
+            name.split([':', '-', '_']).any(|word| parts.iter().any(|part| word.starts_with(part)))
+        };
+        let mut found = Vec::new();
+        for (name, text) in &self.package.scripts {
+            if is_for_builds(name) || found.len() == MAX_SCRIPTS {
+                continue;
+            }
+            let launch = command::launch(self.build.dir, self.package, name, text);
+            if let Ok(entry) = launch.and_then(|launch| launch.entry(self.build.dir, name, text)) {
+                found.push((name.clone(), entry));
+            }
+        }
+        found
     }
 
     async fn run(&self, command: crate::sandbox::Command) -> Result<(), Error> {

@@ -69,12 +69,16 @@ async fn build_scripts_run_with_config_vars_and_make_the_entry() {
     let platform = Platform::new();
     let package = br#"{"scripts": {
         "heroku-prebuild": "echo before $GREETING",
+        "db:migrate": "node src/migrate.js --all",
+        "test": "node src/migrate.js",
+        "lint": "eslint .",
         "build": "mkdir -p dist && cp src/server.js dist/ && echo made > dist/made.txt",
         "start": "NODE_ENV=production node --enable-source-maps dist/server --flag"}}"#;
     let app = tree(&[
         ("package.json", package),
         (".gitignore", b"dist\n"),
         ("src/server.js", SERVER),
+        ("src/migrate.js", b"console.log('migrated');\n"),
         ("Procfile", b"web: npm start\nworker: node src/server.js\n"),
     ]);
     let outcome = platform
@@ -85,15 +89,25 @@ async fn build_scripts_run_with_config_vars_and_make_the_entry() {
     assert!(outcome.printed("       before hello"), "{outcome:#?}");
     assert!(outcome.printed(" !     web: NODE_ENV=production in"), "{outcome:#?}");
     assert!(!ran(&outcome, "npm ci"), "it has no dependencies");
-    let left_out = outcome.printed("Process type worker is left out");
     let built = outcome.built();
     let processes = &built.slug.config.processes;
     assert_eq!(processes["web"].args[2..], ["/app/dist/server.js", "--flag"]);
     assert!(files(&built.slug).contains(&"dist/made.txt"));
-    match processes.get("worker") {
-        Some(worker) => assert_eq!((worker.world, left_out), (World::Cli, false)),
-        None => assert!(left_out),
-    }
+    let worker = &processes["worker"];
+    assert_eq!(worker.world, World::Cli);
+    assert_eq!(worker.args, ["/app/.wpaas/worker.cjs", "node", "/app/src/server.js"]);
+    // What `node FILE` finds in a one-off dyno: the files of the processes, and those of package.json's scripts.
+    let entries = built.slug.config.files.iter().find(|file| file.path == ".wpaas/entries.json");
+    let entries = platform.store.get(entries.unwrap().digest, 4096).await.unwrap();
+    let entries: serde_json::Value = serde_json::from_slice(&entries).unwrap();
+    assert_eq!(
+        entries,
+        serde_json::json!({
+            "/app/dist/server.js": "/app/.wpaas/web.cjs",
+            "/app/src/migrate.js": "/app/.wpaas/script.db_migrate.cjs",
+            "/app/src/server.js": "/app/.wpaas/worker.cjs",
+        })
+    );
 }
 
 #[tokio::test]

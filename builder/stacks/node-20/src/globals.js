@@ -40,3 +40,14 @@ define('fetch', function fetch(input, init) {
   response.then(end, end);
   return trackEngineWork(response);
 });
+
+// A response's body is read by the engine, and a process does not end meanwhile.
+for (const name of ['arrayBuffer', 'blob', 'json', 'text']) {
+  const read = Response.prototype[name];
+  Object.defineProperty(Response.prototype, name, {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value: { [name]() { return trackEngineWork(read.call(this)); } }[name],
+  });
+}

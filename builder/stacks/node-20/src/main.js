@@ -1,6 +1,8 @@
-// The component's entry: wasi:http/incoming-handler, served by the app's node:http server.
+// The component's two entries: wasi:http/incoming-handler, served by the app's node:http server, and wasi:cli/run, a
+// script that runs to its end.
 import './globals.js';
 import { appServer } from './boot/boot.js';
+import { runCommand } from './boot/command.js';
 import { serveRequest } from './http/dispatch.js';
 import { beginGeneration } from './loop/calls.js';
 import { forgetEngineWork } from './loop/loop.js';
@@ -14,5 +16,11 @@ export const incomingHandler = {
     const server = await appServer();
     if (server === undefined) return;
     if (!(await serveRequest(server, request))) stalled();
+  },
+};
+
+export const run = {
+  async run() {
+    await runCommand();
   },
 };

@@ -21,9 +21,8 @@ export async function run(program, args, options = {}) {
   return { status, ...output };
 }
 
-/** Bundles the app in `app` into its own `.wpaas/web.cjs`. */
-export async function bundle(app, entry = 'server.js') {
-  const out = join(app, '.wpaas', 'web.cjs');
+/** Bundles the app in `app` into its own `.wpaas/web.cjs`, or into `out`. */
+export async function bundle(app, entry = 'server.js', out = join(app, '.wpaas', 'web.cjs')) {
   const result = await run(process.execPath, [join(recipe, 'bundle.mjs'), '--app', app, '--entry', entry, '--out', out]);
   return { ...result, out };
 }
@@ -44,7 +43,7 @@ async function recipeDigest() {
  * The directory with the stack as a module, built once for each state of the recipe. It is inside the recipe's packages,
  * which it imports: beside them it lives and goes as they do.
  */
-async function stackModule() {
+export async function stackModule() {
   const cache = join(recipe, 'node_modules', '.cache', 'stack-test');
   const directory = join(cache, await recipeDigest());
   if (existsSync(directory)) return directory;

@@ -60,7 +60,8 @@ async function boot() {
   return false;
 }
 
-function start(bundle, main) {
+/** Runs the bundle whose entry is the file `main`. */
+export function start(bundle, main) {
   const run = loadBundle(bundle);
   const { require, module } = makeMainRequire(main);
   // What the bundle tells of the app: the entry's exports, and packages that are required under computed names.

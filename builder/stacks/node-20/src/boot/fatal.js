@@ -1,5 +1,5 @@
 // How the app's process ends: an exception nobody caught, process.exit, and what the host is told of it.
-import { exit as hostExit } from 'wasi:cli/exit@0.2.10';
+import { exit as hostExit, exitWithCode } from 'wasi:cli/exit@0.2.10';
 import { ResponseOutparam } from 'wasi:http/types@0.2.10';
 import { readFileBytes } from '../fs/host.js';
 import { inspect } from '../node/inspect.js';
@@ -10,6 +10,7 @@ const LONGEST_EXCERPT = 200;
 
 let outparam;
 let booting = true;
+let isCommand = false;
 let process;
 
 /** Gives this module the `process` object, whose listeners have a say in how it ends. */
@@ -29,6 +30,11 @@ export function takeOutparam() {
   return taken;
 }
 
+/** The process is a command: nobody waits for it to listen, and its exit status counts. */
+export function commandStarts() {
+  isCommand = true;
+}
+
 /** The app listens: from now on a failure is a crash of a running dyno. */
 export function bootFinished() {
   booting = false;
@@ -45,6 +51,8 @@ export function terminate(code) {
   if (booting) {
     reportFailure('H10', `App crashed: process exited with status ${code} before it listened on $PORT`);
   }
+  // A dyno that serves has no status that anybody sees; not every host has codes.
+  if (isCommand) exitWithCode(code & 0xff);
   hostExit(code === 0 ? { tag: 'ok' } : { tag: 'err' });
 }
 

@@ -1,6 +1,6 @@
 // File descriptors: numbers that stand for the host's descriptors, with a position each.
 import buffer from '../node/buffer.js';
-import { writeStdio } from '../wasi/stdio.js';
+import { readAllStdin, writeStdio } from '../wasi/stdio.js';
 import { invalidArgType, invalidArgValue } from '../lang/codes.js';
 import { constants } from './constants.js';
 import { fsError, guarded, locate, readAll } from './host.js';
@@ -154,7 +154,7 @@ export function writeSync(fd, data, offsetOrOptions, length, position) {
 
 /** Everything from where `fd` stands to the end. */
 export function readRest(fd) {
-  if (fd === 0) return Buffer.alloc(0);
+  if (fd === 0) return Buffer.concat(readAllStdin());
   const entry = entryOf(fd, 'read');
   const bytes = readAll(entry.handle, entry.position, 'read');
   entry.position += bytes.length;

@@ -14,6 +14,9 @@ import { validateHeaderName, validateHeaderValue } from './headers.js';
 
 const listening = new Set();
 
+/** Whether any server listens, which keeps a process alive. */
+export const isListening = () => listening.size > 0;
+
 /** The server that gets the requests: the one on $PORT, or the only one there is. */
 export function listeningServer(port) {
   let first;

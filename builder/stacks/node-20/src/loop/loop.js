@@ -60,9 +60,12 @@ export function defer(callback) {
   addImmediate({ callback, refed: true, done: false });
 }
 
-/** Calls `callback` when the host's `pollable` is ready; the pollable is dropped then. Returns a cancel function. */
-export function whenReady(pollable, callback) {
-  const wait = { pollable, callback };
+/**
+ * Calls `callback` when the host's `pollable` is ready; the pollable is dropped then. Returns a cancel function. With
+ * `refed` false nothing is kept alive by the wait.
+ */
+export function whenReady(pollable, callback, refed = true) {
+  const wait = { pollable, callback, refed };
   waits.add(wait);
   return () => {
     if (waits.delete(wait)) pollable[Symbol.dispose]();
@@ -93,11 +96,15 @@ export function forgetEngineWork() {
 
 // Whether anything can still happen. Without a listening server only what is ref'd counts, as in Node.
 function alive(listening) {
-  if (waits.size > 0 || engineUsed) return true;
+  if (engineUsed) return true;
+  for (const wait of waits) if (wait.refed) return true;
   for (const immediate of immediates) if ((listening || immediate.refed) && !immediate.done) return true;
   for (const timer of timers.values()) if (listening || timer.refed) return true;
   return false;
 }
+
+/** Whether a process without a server has anything left to wait for. */
+export const isAlive = () => alive(false);
 
 /**
  * Runs turns until `until()` holds (true) or nothing can happen any more (false). `listening` says that a server

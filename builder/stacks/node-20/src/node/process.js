@@ -5,7 +5,7 @@ import { nowMs, nowNs } from '../wasi/clock.js';
 import { exitProcess, setProcess, terminate } from '../boot/fatal.js';
 import { createNotImplementedError } from '../lang/unavailable.js';
 import { invalidArgType } from '../lang/codes.js';
-import { writeStdio } from '../wasi/stdio.js';
+import { readStdin, writeStdio } from '../wasi/stdio.js';
 import stream from './stream.js';
 
 const VERSION = '20.20.2';
@@ -87,11 +87,19 @@ const lazily = (make) => {
   return { configurable: true, enumerable: true, get: () => (made ??= make()) };
 };
 
-function emptyInput() {
-  const input = new stream.Readable({ read() {} });
-  input.push(null);
+function inputStream() {
+  const input = new stream.Readable({
+    read() {
+      readStdin((error, bytes) => {
+        if (error) return input.destroy(error);
+        input.push(bytes === null ? null : globalThis.Buffer.from(bytes));
+      });
+    },
+  });
   input.fd = 0;
   input.isTTY = false;
+  input.setRawMode = () => input;
+  input.ref = input.unref = () => input;
   return input;
 }
 
@@ -173,7 +181,7 @@ Object.assign(process, {
 Object.defineProperties(process, {
   stdout: lazily(() => outputStream(1)),
   stderr: lazily(() => outputStream(2)),
-  stdin: lazily(emptyInput),
+  stdin: lazily(inputStream),
   _exiting: { configurable: true, enumerable: false, writable: true, value: false },
   [Symbol.toStringTag]: { configurable: true, value: 'process' },
 });

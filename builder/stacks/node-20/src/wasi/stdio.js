@@ -1,6 +1,10 @@
-// Standard output and error of the dyno: what the app's log is made of.
+// Standard output and error of the dyno, what the app's log is made of, and the standard input of a command.
+import { getStdin } from 'wasi:cli/stdin@0.2.10';
 import { getStdout } from 'wasi:cli/stdout@0.2.10';
 import { getStderr } from 'wasi:cli/stderr@0.2.10';
+
+import { whenReady } from '../loop/loop.js';
+import { readNow } from './streams.js';
 
 // The host accepts at most this much in one blocking write (wasi:io).
 const LARGEST_WRITE = 4096;
@@ -18,4 +22,62 @@ export function writeStdio(fd, data) {
       return; // the log is gone; the app goes on, as it does with a closed pipe
     }
   }
+}
+
+let stdin;
+// What was read before the app asked for it: bytes, or null for the end.
+let early;
+let appReads = false;
+
+/** Waits for the next bytes of standard input: `done(error, bytes)`, `bytes` null at the end. */
+export function readStdin(done) {
+  appReads = true;
+  if (early !== undefined) {
+    const bytes = early;
+    if (bytes !== null) early = undefined;
+    return void done(undefined, bytes);
+  }
+  stdin ??= getStdin();
+  const step = () => {
+    const { error, bytes } = readNow(stdin);
+    if (error !== undefined) return done(error);
+    if (bytes === null) early = null;
+    if (bytes === null || bytes.length > 0) return done(undefined, bytes);
+    whenReady(stdin.subscribe(), step);
+  };
+  step();
+}
+
+/** Everything that is still to come, at once: the process stands still meanwhile. */
+export function readAllStdin() {
+  appReads = true;
+  const parts = early ? [early] : [];
+  if (early === null) return [];
+  early = null;
+  stdin ??= getStdin();
+  for (;;) {
+    try {
+      parts.push(stdin.blockingRead(65_536n));
+    } catch {
+      return parts;
+    }
+  }
+}
+
+/**
+ * Calls `ended` when standard input ends and the app has never asked for it: that is how the platform asks a worker to
+ * end. It keeps nothing alive.
+ */
+export function whenAskedToEnd(ended) {
+  stdin ??= getStdin();
+  const look = () => {
+    if (appReads) return;
+    const { error, bytes } = readNow(stdin);
+    if (error !== undefined || bytes === null) {
+      early = null;
+      ended();
+    } else if (bytes.length > 0) early = bytes;
+    else whenReady(stdin.subscribe(), look, false);
+  };
+  look();
 }
