@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Runs benchmarks in release mode and keeps their tables in bench/RESULTS.md:
-#   bench/run.sh NAME [OPTION]…   one of: redeploy host instantiate cold apps neighbours
+#   bench/run.sh NAME [OPTION]…   one of: redeploy host instantiate cold apps neighbours sockets
+#   bench/run.sh soak [CONNECTIONS]   what a million connections leave behind; keeps no table
 #   bench/run.sh all              all of them; fails at the end when any missed a target
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-name=${1:?"usage: bench/run.sh redeploy|host|instantiate|cold|apps|neighbours|all"}
+name=${1:?"usage: bench/run.sh redeploy|host|instantiate|cold|apps|neighbours|sockets|soak|all"}
 shift
 
 if [[ $name == all ]]; then
   missed=()
-  for one in host instantiate cold apps neighbours redeploy; do
+  for one in host instantiate cold apps neighbours sockets redeploy; do
     "${BASH_SOURCE[0]}" "$one" || missed+=("$one")
   done
   ((${#missed[@]} == 0)) || echo "Not met: ${missed[*]}" >&2
@@ -20,8 +21,15 @@ fi
 case $name in
   host) bench/setup.sh wasmtime wrk ;;
   cold) bench/setup.sh wasmtime ;;
-  neighbours) bench/setup.sh guests ;;
+  neighbours | soak) bench/setup.sh guests ;;
+  sockets) bench/setup.sh wasmtime wrk python ;;
 esac
+
+if [[ $name == soak ]]; then
+  # A test that runs for long: bench/run.sh soak [CONNECTIONS]
+  WPAAS_SOAK="${1:-1000000}" exec cargo test --release --locked --package wpaas-runtime --test all \
+    nothing_is_left_of_connections -- --nocapture
+fi
 
 cargo build --release --locked --package wpaas --package wpaas-bench
 # A copy, so that a build in another checkout with the same target directory changes nothing half-way.

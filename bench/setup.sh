@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests`.
+# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests python`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/setup/lib.sh
@@ -40,8 +40,9 @@ for what in "$@"; do
     wasmtime) install_wasmtime ;;
     wrk) install_wrk ;;
     guests) tests/setup/guests.sh ;;
+    python) tests/setup/python.sh ;;
     *)
-      echo "setup.sh knows wasmtime, wrk and guests, not $what" >&2
+      echo "setup.sh knows wasmtime, wrk, guests and python, not $what" >&2
       exit 1
       ;;
   esac

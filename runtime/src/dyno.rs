@@ -41,6 +41,20 @@ use crate::{
 /// The port that a web process is told to listen on. Each dyno has it to itself.
 pub(crate) const PORT: u16 = 8080;
 
+/// An argument with `$PORT` and `${PORT}` filled in, as Heroku's shell would; there is no shell here.
+pub(crate) fn with_port(argument: &str) -> String {
+    let argument = argument.replace("${PORT}", &PORT.to_string());
+    let mut parts = argument.split("$PORT");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // `$PORTAL` is another variable.
+        let is_longer = part.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
+        filled += &if is_longer { "$PORT".to_owned() } else { PORT.to_string() };
+        filled += part;
+    }
+    filled
+}
+
 /// What all dynos of one process type of one release have in common.
 pub(crate) struct DynoSpec {
     pub(crate) app: Uuid,
@@ -372,4 +386,22 @@ pub(crate) fn environment<'a>(
         .filter(|(name, _)| !matches!(name.as_str(), "PORT" | "DYNO"))
         .map(|(name, value)| (name.clone(), egress.for_guest(value.clone())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_filled_in_and_nothing_else() {
+        for (argument, filled) in [
+            ("$PORT", "8080"),
+            ("0.0.0.0:$PORT", "0.0.0.0:8080"),
+            ("--bind=[::]:${PORT}/$PORT", "--bind=[::]:8080/8080"),
+            ("$PORTAL $PORT_1 $HOME ${PORT1} $", "$PORTAL $PORT_1 $HOME ${PORT1} $"),
+            ("", ""),
+        ] {
+            assert_eq!(with_port(argument), filled);
+        }
+    }
 }

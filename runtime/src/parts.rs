@@ -12,7 +12,7 @@ use crate::{
     checkout::Checkout,
     code::{Code, GuestPre},
     compile::Urgency,
-    dyno::{DynoSpec, environment},
+    dyno::{DynoSpec, environment, with_port},
     metrics::AppMetrics,
     net::Egress,
 };
@@ -80,7 +80,7 @@ impl Parts {
     ) -> DynoSpec {
         let boots_on_request =
             process.component == ComponentRef::Stack && process.world == World::Http;
-        let mut args = process.args.clone();
+        let mut args: Vec<String> = process.args.iter().map(|arg| with_port(arg)).collect();
         if boots_on_request {
             args.insert(0, format!("--boot-timeout-ms={}", limits.boot_ms));
         }

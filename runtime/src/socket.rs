@@ -16,6 +16,7 @@ mod formation;
 mod frames;
 mod grpc;
 mod links;
+mod replay;
 mod serve;
 mod tunnel;
 

@@ -75,10 +75,22 @@ impl GuestSide {
     }
 }
 
-/// Whether the guest still has its end of a connection; outlives it.
+/// What the guest does with its end of a connection; outlives it.
+#[derive(Clone)]
 pub(crate) struct GuestHolds(Arc<Pipe>);
 
 impl GuestHolds {
+    /// Of a connection whose guest reads nothing.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        Self(Pipe::new(&Account::new(0, 0)))
+    }
+
+    /// Bytes that the guest has read so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.taken()
+    }
+
     /// Returns when the guest has dropped its socket, so that nothing sent to it is read any more.
     pub(crate) async fn left(&self) {
         std::future::poll_fn(|cx| self.0.poll_left(cx)).await;

@@ -3,7 +3,7 @@
 //!
 //! One connection to the dyno carries all its calls.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri::Scheme};
 use http_body_util::BodyExt;
@@ -68,7 +68,8 @@ pub(super) async fn answer(
     limits: &Limits,
     exchange: &Exchange,
 ) -> Result<Response<HyperOutgoingBody>, HCode> {
-    let request = Upload::of(for_dyno(request).ok_or(HCode::H99)?, Limits::ms(0));
+    let request =
+        Upload::of(for_dyno(request).ok_or(HCode::H99)?, VecDeque::new(), None, Limits::ms(0));
     let mut sender = dyno.http2.sender(dyno, limits).await?;
     sender.ready().await.map_err(|_| HCode::H13)?;
     let response = sender.send_request(request).await;

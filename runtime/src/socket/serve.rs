@@ -1,6 +1,6 @@
 //! One request to a socket dyno, from its arrival until client and dyno are done with each other.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body;
@@ -16,6 +16,7 @@ use super::{
     formation::{Lease, Sockets},
     grpc,
     links::Link,
+    replay::Replay,
     tunnel::Switched,
 };
 use crate::{
@@ -78,26 +79,39 @@ async fn answer(
     if grpc::is_call(request.headers()) {
         return grpc::answer(dyno, request, limits, exchange).await;
     }
-    let mut request = for_dyno(request);
+    let (mut request, mut first) = (for_dyno(request), VecDeque::new());
     let mut kept = dyno.links.take();
     loop {
         let (mut link, was_kept) = match kept.take() {
             Some(link) => (link, true),
             None => (dial(dyno, limits).await?, false),
         };
-        // Of a connection that the dyno closes at this moment one does not know what it has taken.
-        let again = if was_kept { repeatable(&request) } else { None };
-        let upload = Upload::of(request, Limits::ms(limits.expect_continue_ms));
+        // The dyno may close a kept connection at this moment.
+        let again = was_kept.then(|| {
+            let replay = Replay::new(link.guest.clone(), Limits::size(limits.socket_window_bytes));
+            (head(&request), is_repeatable(&request), replay)
+        });
+        let replay = again.as_ref().map(|(_, _, replay)| replay.clone());
+        let upload = Upload::of(request, first, replay, Limits::ms(limits.expect_continue_ms));
         let sending = link.sender.try_send_request(upload);
         match link.with(sending).await {
             Ok(response) => return finish(response, link, dyno, limits).await,
             Err(mut error) => {
                 // What was not begun comes back, whatever it is.
-                let unsent = error.take_message().filter(|_| was_kept).map(Upload::back);
-                match unsent
-                    .or_else(|| again.map(|head| head.map(|()| RequestBody::none(exchange))))
-                {
-                    Some(same) => request = same,
+                let unsent = error.take_message().filter(|_| was_kept).and_then(Upload::back);
+                // Its part of the body is given up with it, and nothing more is read of it.
+                drop(link);
+                let same = unsent.or_else(|| {
+                    let (head, is_repeatable, replay) = again?;
+                    let (first, body) = match replay.take() {
+                        Some(untouched) => untouched,
+                        None if is_repeatable => (VecDeque::new(), RequestBody::none(exchange)),
+                        None => return None,
+                    };
+                    Some((head.map(|()| body), first))
+                });
+                match same {
+                    Some(same) => (request, first) = same,
                     None => return Err(failed(error.error(), dyno, exchange)),
                 }
             }
@@ -134,18 +148,19 @@ fn for_dyno(mut request: Request<RequestBody>) -> Request<RequestBody> {
     request
 }
 
-/// The head of a request that may be sent twice (RFC 9110, 9.2.2) and has no body that would be gone.
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<()>> {
+/// Whether a request may be sent twice (RFC 9110, 9.2.2) and has no body that would be gone.
+fn is_repeatable(request: &Request<RequestBody>) -> bool {
     let methods = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
-    if !methods.contains(request.method()) || !request.body().is_end_stream() {
-        return None;
-    }
+    methods.contains(request.method()) && request.body().is_end_stream()
+}
+
+fn head(request: &Request<RequestBody>) -> Request<()> {
     let mut head = Request::new(());
     head.method_mut().clone_from(request.method());
     head.uri_mut().clone_from(request.uri());
     *head.headers_mut() = request.headers().clone();
     *head.extensions_mut() = request.extensions().clone();
-    Some(head)
+    head
 }
 
 async fn finish(

@@ -6,6 +6,7 @@ mod http;
 mod life;
 mod many;
 mod python;
+mod soak;
 mod upgrade;
 
 use wpaas_slug::{

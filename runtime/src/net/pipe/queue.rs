@@ -104,6 +104,8 @@ struct State {
     /// Promised to the writer, as counted in the account.
     granted: usize,
     end: Option<End>,
+    /// Bytes that the reader has taken so far.
+    taken: u64,
     /// The reader wants nothing more and lets the writer go on.
     discarding: bool,
     reader_gone: bool,
@@ -142,8 +144,9 @@ impl Pipe {
             };
         };
         let bytes = piece.left.split_to(most.min(piece.left.len()));
-        if piece.left.is_empty() {
-            let cost = piece.cost;
+        let (is_read, cost) = (piece.left.is_empty(), piece.cost);
+        state.taken = state.taken.saturating_add(bytes.len() as u64);
+        if is_read {
             state.queue.pop_front();
             self.free(&mut state, cost);
             let writer = state.writer.take();
@@ -214,6 +217,11 @@ impl Pipe {
         drop(state);
         wake(reader);
         wake(writer);
+    }
+
+    /// Bytes that the reader has taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.state.lock().taken
     }
 
     /// Whether the writer ended with a reset.

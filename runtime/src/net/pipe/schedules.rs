@@ -87,6 +87,7 @@ fn a_writer_and_a_reader_wait_for_each_other_and_neither_for_ever() {
         });
         assert_eq!(read(&pipe), (vec![1, 2], Ended::Clean));
         writer.join().unwrap();
+        assert_eq!(pipe.taken(), 2 * FULL as u64);
         drop(pipe);
         assert_eq!(account.used(), 0);
     });

@@ -108,6 +108,29 @@ async fn a_connection_that_the_dyno_has_closed_is_not_used_again() {
     }
 }
 
+/// It closes each connection at its second request, of which it has read nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_which_the_dyno_has_read_nothing_is_sent_again() {
+    let (host, _) = socket(&["leaver"], |_| {}).await;
+    let mut client = Client::connect(host.address).await;
+    let mut lengths = Vec::new();
+    for _ in 0..10 {
+        let body = "0123456789".repeat(1_000) + "end";
+        lengths.push(client.send(request(Method::POST, "/", body)).await.ok());
+    }
+    host.log.line("app[web.1]: leaving").await;
+    lengths.sort();
+    // They differ by the request's time at most.
+    assert!(lengths[0].parse::<usize>().unwrap() > 10_003, "{lengths:?}");
+    assert_eq!(lengths.first().map(String::len), lengths.last().map(String::len));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_have_the_port_filled_in() {
+    let (host, _) = socket(&["$PORT"], |_| {}).await;
+    assert_eq!(host.get("/mode").await.ok(), "8080");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_is_asked_for_its_body_when_the_dyno_asks() {
     let (host, _) = socket(&[], |limits| limits.expect_continue_ms = 3_600_000).await;

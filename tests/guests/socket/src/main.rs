@@ -9,6 +9,7 @@
 //! | `crash` | exits with status 3 at once |
 //! | `local` | listens on 127.0.0.1 |
 //! | `stale` | closes each connection after its response without announcing it |
+//! | `leaver` | answers a POST whose body ends in `end`, and closes its connection when the next request is there, unread |
 //! | `garbage` | answers what is no HTTP |
 //! | `deaf` | listens and accepts nothing |
 //! | `obedient` | exits when its standard input ends |
@@ -133,6 +134,24 @@ async fn connection(
     if shared.mode == "garbage" {
         stream.peek().await?;
         stream.write_all(b"this is no HTTP\r\n\r\n").await?;
+        return Ok(());
+    }
+    if shared.mode == "leaver" {
+        let mut request = Vec::new();
+        while !request.ends_with(b"end") {
+            let mut piece = vec![0; 64 * 1024];
+            let read = stream.read(&mut piece).await?;
+            request.extend(&piece[..read]);
+            if read == 0 {
+                return Ok(());
+            }
+        }
+        let length = request.len().to_string();
+        let response =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{length}", length.len());
+        stream.write_all(response.as_bytes()).await?;
+        stream.readable().await;
+        println!("leaving");
         return Ok(());
     }
     if shared.mode == "stale" {

@@ -77,6 +77,7 @@ pub async fn route(mut request: Request<Incoming>, shared: Rc<Shared>) -> Reply 
             }
             text(200, all)
         }
+        "/mode" => text(200, shared.mode.clone()),
         "/connections" => text(200, shared.connections.get().to_string()),
         "/echo" => {
             let kind = request.headers().get(header::CONTENT_TYPE).cloned();

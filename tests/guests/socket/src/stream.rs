@@ -55,6 +55,11 @@ impl Stream {
         }
     }
 
+    /// Returns when there is something to read, and reads nothing.
+    pub async fn readable(&mut self) {
+        std::future::poll_fn(|cx| self.readable.poll(cx)).await;
+    }
+
     /// The bytes that come first. They can be read again. Nothing at the end.
     pub async fn peek(&mut self) -> io::Result<&[u8]> {
         let mut bytes = [0; 4096];
