@@ -14,6 +14,7 @@ mod process;
 mod redeploy;
 mod report;
 mod server;
+mod sockets;
 mod wpaas;
 mod wrk;
 
@@ -36,6 +37,8 @@ enum Benchmark {
     Apps(apps::Args),
     /// A well-behaved app beside one that attacks the node
     Neighbours(neighbours::Args),
+    /// Dynos that listen on `$PORT` beside wasmtime's own sockets
+    Sockets(sockets::Args),
 }
 
 #[tokio::main]
@@ -51,5 +54,6 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Cold(args) => cold::run(args).await,
         Benchmark::Apps(args) => apps::run(args).await,
         Benchmark::Neighbours(args) => neighbours::run(args).await,
+        Benchmark::Sockets(args) => sockets::run(args).await,
     }
 }

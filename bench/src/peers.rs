@@ -26,7 +26,7 @@ pub(crate) struct Answer {
 }
 
 impl Peer {
-    async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
+    pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.kill_on_drop(true).spawn().with_context(|| {
             format!("cannot start {:?}; bench/setup.sh installs it", command.as_std().get_program())
