@@ -1,9 +1,17 @@
 //! Commands of a Procfile, split as a shell would, for buildpacks that start no shell.
 
-/// The words of `command`, or why it needs a shell.
+/// The words of `command`, or why it needs a shell. `$PORT`, which every Procfile for Heroku has, stays as it is:
+/// the dyno host fills it in.
 pub(crate) fn split(command: &str) -> Result<Vec<String>, String> {
-    if let Some(at) = command.find('$') {
-        let variable: String = command.get(at..).unwrap_or_default().chars().take(40).collect();
+    let is_port = |rest: &str| {
+        rest.starts_with("${PORT}")
+            || rest.strip_prefix("$PORT").is_some_and(|after| {
+                !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            })
+    };
+    let mut others = command.match_indices('$').filter_map(|(at, _)| command.get(at..));
+    if let Some(other) = others.find(|rest| !is_port(rest)) {
+        let variable: String = other.chars().take(40).collect();
         let variable = variable.split_whitespace().next().unwrap_or("$");
         return Err(format!(
             "there is no shell to fill in {variable}: let the program read it from its environment"
@@ -35,8 +43,12 @@ mod tests {
     #[test]
     fn words_are_split_and_shell_syntax_is_refused() {
         assert_eq!(split("node 'a b.js' --x=1").unwrap(), ["node", "a b.js", "--x=1"]);
+        let bound = split("serve --bind 0.0.0.0:$PORT ${PORT}").unwrap();
+        assert_eq!(bound, ["serve", "--bind", "0.0.0.0:$PORT", "${PORT}"]);
         for (command, says) in [
-            ("node server.js --port $PORT", "$PORT"),
+            ("node server.js --host $HOST", "$HOST"),
+            ("node server.js $PORT $PORTAL", "$PORTAL"),
+            ("node server.js ${PORT1}", "${PORT1}"),
             ("a && b", "'&'"),
             ("a > b", "'>'"),
             ("a 'b", "quotation mark"),

@@ -79,7 +79,7 @@ fn what_cannot_run_says_why() {
         ("pnpm add x", "pnpm can only"),
         ("bun start", "bun is not supported"),
         ("tsc && node x.js", "'&'"),
-        ("node x.js --port=$PORT", "$PORT"),
+        ("node x.js --host=$HOST", "$HOST"),
         ("A=1", "names no program"),
     ] {
         let error = follow_in(scripts, command).unwrap_err();
