@@ -50,6 +50,9 @@ sdk=(--manifest-path sdk/rust/Cargo.toml --target-dir "$target/sdk" --workspace 
 cargo clippy "${sdk[@]}" --all-targets -- -D warnings
 cargo test "${sdk[@]}"
 
+say "Python stack"
+(cd builder/stacks/python-3.14 && python3 -m unittest discover --quiet test)
+
 say "Node.js stack"
 page="$PWD/docs/node-api.md"
 (cd "$test_cache/node-20" && WPAAS_NODE_APPS="$test_cache/node-apps" WPAAS_NODE_API="$page" npm test)

@@ -2,7 +2,9 @@
 
 pub(crate) mod component;
 pub(crate) mod external;
+mod kept;
 pub(crate) mod node;
+pub(crate) mod python;
 pub(crate) mod rust;
 pub(crate) mod words;
 
@@ -24,9 +26,10 @@ use crate::{
     settings::Settings,
     toolchain::{
         cargo::Cargo,
-        lock::Lock,
+        lock::{HostTool, Lock},
         node::Node,
-        stack::{Installed, Stacks},
+        python::Python,
+        stack::{Installed, Maker, Stacks},
     },
 };
 
@@ -91,12 +94,21 @@ pub(crate) struct Tools {
     pub(crate) lock: Lock,
     pub(crate) limits: Limits,
     node: OnceCell<Node>,
+    python: OnceCell<Python>,
     cargo: OnceCell<Cargo>,
 }
 
 impl Tools {
     pub(crate) fn new(sandbox: Sandbox, stacks: Stacks, lock: Lock, limits: Limits) -> Self {
-        Self { sandbox, stacks, lock, limits, node: OnceCell::new(), cargo: OnceCell::new() }
+        Self {
+            sandbox,
+            stacks,
+            lock,
+            limits,
+            node: OnceCell::new(),
+            python: OnceCell::new(),
+            cargo: OnceCell::new(),
+        }
     }
 
     /// The stack `name`, installed.
@@ -105,8 +117,16 @@ impl Tools {
         name: &str,
         output: &Output,
     ) -> Result<std::sync::Arc<Installed>, Error> {
-        let node = self.node(self.lock.stack(name)?.node).await?;
-        self.stacks.ensure(name, &self.lock, node, &self.sandbox, output).await
+        let maker = match self.lock.stack(name)?.host {
+            HostTool::Node(oldest) => Maker::Node(self.node(oldest).await?),
+            HostTool::Python(oldest) => Maker::Python(self.python(oldest).await?),
+        };
+        self.stacks.ensure(name, &self.lock, maker, &self.sandbox, output).await
+    }
+
+    /// The host's Python.
+    pub(crate) async fn python(&self, oldest: u64) -> Result<&Python, Error> {
+        self.python.get_or_try_init(|| Python::find(self.sandbox.host(), oldest)).await
     }
 
     /// The host's Node.js.

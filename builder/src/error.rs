@@ -13,8 +13,8 @@ pub enum Error {
     NoDirectory(PathBuf),
     /// No buildpack recognises the tree.
     #[error(
-        "No language found: looked for Procfile with a .wasm, package.json (Node.js), Cargo.toml \
-         (Rust); or set BUILDPACK_URL. The source holds {found}"
+        "No language found: looked for Procfile with a .wasm, package.json (Node.js), \
+         requirements.txt, pyproject.toml or Pipfile (Python), Cargo.toml (Rust); or set BUILDPACK_URL. The source holds {found}"
     )]
     NoLanguage {
         /// The names at the top of the tree, shortened.

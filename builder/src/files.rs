@@ -133,6 +133,23 @@ fn copy_dir(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes `to` a copy of the directory `from`, by links where that works.
+pub(crate) fn link_dir(from: &Path, to: &Path) -> Result<(), Error> {
+    fresh_dir(to)?;
+    for entry in walkdir::WalkDir::new(from).min_depth(1) {
+        let entry = entry.map_err(|error| io_at(from)(error.into()))?;
+        let inside = entry.path().strip_prefix(from);
+        let inside = inside.map_err(|error| Error::Internal(error.to_string()))?;
+        let target = to.join(inside);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target).map_err(io_at(&target))?;
+        } else if fs::hard_link(entry.path(), &target).is_err() {
+            fs::copy(entry.path(), &target).map_err(io_at(&target))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file that is there whole or not at all, even after a crash.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("."));

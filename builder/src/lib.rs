@@ -1,7 +1,7 @@
 //! A source tree in, a slug out.
 //!
 //! A [`Builder`] detects which buildpack takes an app (a user's own by `BUILDPACK_URL`, a prebuilt component,
-//! Node.js, Rust), lets it compile the app in a sandbox with limits, and writes the slug to the store. Stacks, the
+//! Node.js, Python, Rust), lets it compile the app in a sandbox with limits, and writes the slug to the store. Stacks, the
 //! language runtimes that apps share, are installed once per machine from recipes inside this binary.
 //!
 //! Programs of a build are bounded in time, memory and output, see a clean environment and, where

@@ -8,7 +8,7 @@ use crate::{
     Built, Error, Inner, Output, Request,
     buildpacks::{
         Build, Buildpack, Commands, Compiled, Steps, component::Prebuilt, external::External,
-        node::NodeJs, rust::Rust,
+        node::NodeJs, python::Python, rust::Rust,
     },
     error::io_at,
     files::{FileLock, blocking},
@@ -116,7 +116,8 @@ async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpac
             ),
         ));
     }
-    let known: [Box<dyn Buildpack>; 3] = [Box::new(Prebuilt), Box::new(NodeJs), Box::new(Rust)];
+    let known: [Box<dyn Buildpack>; 4] =
+        [Box::new(Prebuilt), Box::new(NodeJs), Box::new(Python), Box::new(Rust)];
     for buildpack in known {
         if buildpack.detect(build).await? {
             return Ok(buildpack);

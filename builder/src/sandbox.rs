@@ -113,6 +113,12 @@ impl Command {
         }
     }
 
+    /// Names the command in errors.
+    pub(crate) fn shown_as(mut self, shown: &str) -> Self {
+        self.shown = shown.to_owned();
+        self
+    }
+
     pub(crate) fn shown(&self) -> &str {
         &self.shown
     }

@@ -135,7 +135,7 @@ impl Settings {
                 return Err(Error::settings(settings.line, reason));
             };
             process.isolation = settings.isolation.unwrap_or_default();
-            process.concurrency = settings.concurrency.map(NonZeroU32::get);
+            process.concurrency = settings.concurrency.map(NonZeroU32::get).or(process.concurrency);
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
-//! What builds use that is not part of this binary: Node.js and npm, cargo, the stacks' recipes. Accepted
+//! What builds use that is not part of this binary: Node.js and npm, Python, cargo, the stacks' recipes. Accepted
 //! versions are in one file, `builder/toolchains.lock`.
 
 pub(crate) mod cargo;
 pub(crate) mod lock;
 pub(crate) mod manager;
 pub(crate) mod node;
+pub(crate) mod python;
 pub(crate) mod recipe;
 pub(crate) mod stack;
 

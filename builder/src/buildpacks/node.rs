@@ -14,17 +14,16 @@ use std::{
 use async_trait::async_trait;
 use command::Launch;
 use manager::{Choice, Kind, Tool};
-use modules::Modules;
 use package_json::PackageJson;
 use wpaas_slug::{ComponentRef, ProcessType, World};
 
-use super::{Build, Buildpack, Commands, Compiled, Tools};
+use super::{Build, Buildpack, Commands, Compiled, Tools, kept::Kept};
 use crate::{
     Error, Output,
     error::io_at,
     files::{self, blocking},
     slug::BUNDLES,
-    toolchain::{node::Node, stack::Installed},
+    toolchain::{lock::HostTool, node::Node, stack::Installed},
 };
 
 /// The stack of Node.js apps.
@@ -64,7 +63,10 @@ impl Buildpack for NodeJs {
 
     async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error> {
         let stack = build.tools.stack(STACK, build.output).await?;
-        let node = build.tools.node(build.tools.lock.stack(STACK)?.node).await?;
+        let HostTool::Node(oldest) = build.tools.lock.stack(STACK)?.host else {
+            return Err(Error::Internal(format!("{STACK} is not made by Node.js")));
+        };
+        let node = build.tools.node(oldest).await?;
         let package = PackageJson::read(build.dir)?;
         if let Some(engines) = package.engines_node() {
             build.output.detail(&format!("engines.node (package.json): {engines}"));
@@ -96,7 +98,8 @@ impl Buildpack for NodeJs {
         let built = app.build(&stack, launches).await;
         if let Some(modules) = modules {
             let dir = build.dir.to_owned();
-            build.steps.time("keep node_modules", blocking(move || modules.keep(&dir))).await?;
+            let keep = move || modules.keep(&dir, &modules::find(&dir)?);
+            build.steps.time("keep node_modules", blocking(keep)).await?;
         }
         Ok(Compiled {
             stack: Some(stack.stack.clone()),
@@ -161,7 +164,7 @@ struct App<'a> {
 
 impl App<'_> {
     /// Makes `node_modules` be what the lockfile says. Returns where to keep it afterwards.
-    async fn install(&self, choice: Option<Choice>) -> Result<Option<Modules>, Error> {
+    async fn install(&self, choice: Option<Choice>) -> Result<Option<Kept>, Error> {
         let Build { dir, cache, output, .. } = *self.build;
         let Some(Choice { kind, lockfile, .. }) = choice else { return Ok(None) };
         output.step("Installing dependencies");
@@ -181,7 +184,7 @@ impl App<'_> {
             &yarnrc,
             &yarnrc_yml,
         ];
-        let modules = Modules::new(cache, &inputs);
+        let modules = Kept::new(cache.join("node"), &inputs);
         if modules.restore(dir)? {
             output.detail("node_modules is the last build's: the lockfile did not change");
             return Ok(Some(modules));

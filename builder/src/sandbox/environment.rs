@@ -29,6 +29,7 @@ const REGISTRY: &[&str] = &[
     "NPM_CONFIG_",
     "YARN_NPM_",
     "PIP_",
+    "UV_",
     "CARGO_HTTP_",
     "CARGO_NET_",
     "CARGO_REGISTRIES_",
@@ -51,6 +52,9 @@ const NOT_FOR_BUILDS: &[&str] = &[
     "JAVA_OPTS",
     "JAVA_TOOL_OPTIONS",
     "NODE_OPTIONS",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
     "BUILDPACK_URL",
 ];
 

@@ -35,8 +35,18 @@ pub(crate) struct ManagerLock {
 pub(crate) struct StackLock {
     /// Directory below `builder/stacks`.
     pub(crate) recipe: String,
-    /// Oldest accepted major version of Node.js.
-    pub(crate) node: u64,
+    /// What of the host installs the stack, and builds apps for it.
+    pub(crate) host: HostTool,
+}
+
+/// A program of the host with its oldest accepted version.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HostTool {
+    /// Node.js, major version.
+    Node(u64),
+    /// Python 3, minor version.
+    Python(u64),
 }
 
 /// The Rust toolchains.
@@ -74,7 +84,18 @@ mod tests {
         let lock = Lock::read().unwrap();
         for (name, stack) in &lock.stacks {
             let recipe = recipe::find(&stack.recipe).unwrap();
-            for file in ["package.json", "package-lock.json", "build-stack.mjs", "bundle.mjs"] {
+            let files: &[&str] = match stack.host {
+                HostTool::Node(_) => {
+                    &["package.json", "package-lock.json", "build-stack.mjs", "bundle.mjs"]
+                }
+                HostTool::Python(_) => &[
+                    "requirements.txt",
+                    "host-requirements.txt",
+                    "build-stack.sh",
+                    "tools/guest.py",
+                ],
+            };
+            for file in files {
                 assert!(recipe.has(file), "stack {name}: {file} is missing from its recipe");
             }
         }

@@ -16,10 +16,12 @@ use crate::{
     component::Component,
     error::io_at,
     files::{self, FileLock, blocking},
-    sandbox::{Deadline, Sandbox, Workspace},
-    toolchain::{lock::Lock, node::Node, recipe},
+    sandbox::{Command, Deadline, Sandbox, Workspace},
+    toolchain::{lock::Lock, node::Node, python::Python, recipe},
 };
 
+/// npm's cache of downloads, below the user's cache directory.
+const NPM: &str = "npm";
 /// Written last, with the recipe's digest: what is in a directory with this file is complete.
 const COMPLETE: &str = ".complete";
 
@@ -39,6 +41,41 @@ pub(crate) struct Installed {
     /// The recipe with its packages.
     pub(crate) dir: PathBuf,
     pub(crate) worlds: Vec<World>,
+}
+
+/// What of the host installs a stack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Maker<'a> {
+    Node(&'a Node),
+    Python(&'a Python),
+}
+
+impl Maker<'_> {
+    /// Its cache of downloads, below the user's.
+    fn cache(self) -> &'static str {
+        match self {
+            Self::Node(_) => NPM,
+            Self::Python(_) => "pip",
+        }
+    }
+
+    /// What fetches the packages of the recipe in `dir`.
+    fn fetch(self, dir: &Path, cache: &Path) -> Vec<Command> {
+        match self {
+            Self::Node(node) => vec![node.npm_ci(dir, cache, false)],
+            Self::Python(python) => python.fetch(dir, cache),
+        }
+    }
+
+    /// What builds the component `made` from the recipe in `dir`.
+    fn build(self, dir: &Path, made: &Path) -> Vec<Command> {
+        match self {
+            Self::Node(node) => {
+                vec![node.node(dir, "build-stack.mjs").arg("build-stack.mjs").arg(made)]
+            }
+            Self::Python(python) => python.build(dir, made),
+        }
+    }
 }
 
 /// Kept beside a stack's component: what it was when it was built.
@@ -71,7 +108,7 @@ impl Stacks {
 
     /// npm's cache of downloads.
     pub(crate) fn npm_cache(&self) -> Result<PathBuf, Error> {
-        self.cache_of("npm")
+        self.cache_of(NPM)
     }
 
     /// A package manager's cache of downloads.
@@ -86,7 +123,7 @@ impl Stacks {
         &self,
         name: &str,
         lock: &Lock,
-        node: &Node,
+        maker: Maker<'_>,
         sandbox: &Sandbox,
         output: &Output,
     ) -> Result<Arc<Installed>, Error> {
@@ -98,7 +135,7 @@ impl Stacks {
             {
                 return Ok(installed.clone());
             }
-            let installed = self.install(name, lock, node, sandbox, deadline, output).await;
+            let installed = self.install(name, lock, maker, sandbox, deadline, output).await;
             let installed = Arc::new(installed.map_err(|error| match error {
                 // Not the app's build: it is not the deployer's to mend.
                 Error::BuildFailed { command, status } => Error::Toolchain(format!(
@@ -117,7 +154,7 @@ impl Stacks {
         &self,
         name: &str,
         lock: &Lock,
-        node: &Node,
+        maker: Maker<'_>,
         sandbox: &Sandbox,
         deadline: Deadline,
         output: &Output,
@@ -136,16 +173,19 @@ impl Stacks {
             let workspace = Workspace::fresh(&self.cache_dir.join("work").join(&key))?;
             output.step(&format!("Installing the {name} stack (once on this machine)"));
             if !has_packages() {
-                output.detail("Fetching its packages, pinned by its lockfile");
+                output.detail("Fetching its packages, pinned with their hashes");
                 files::fresh_dir(&dir)?;
                 recipe.write(&dir)?;
-                let command = node.npm_ci(&dir, &self.npm_cache()?, false);
-                sandbox.run(command, &workspace, deadline, output).await?;
+                // It is made together with what else is in the directory.
+                files::remove(&component)?;
+                for command in maker.fetch(&dir, &self.cache_of(maker.cache())?) {
+                    sandbox.run(command, &workspace, deadline, output).await?;
+                }
                 files::write_whole(&dir.join(COMPLETE), complete.as_bytes())?;
             }
             if verified(&component).await?.is_none() {
                 output.detail("Building its component");
-                self.build(&dir, &component, node, sandbox, &workspace, deadline, output).await?;
+                self.build(&dir, &component, maker, sandbox, &workspace, deadline, output).await?;
             }
             files::remove(&self.cache_dir.join("work").join(&key))?;
         }
@@ -168,7 +208,7 @@ impl Stacks {
         &self,
         dir: &Path,
         component: &Path,
-        node: &Node,
+        maker: Maker<'_>,
         sandbox: &Sandbox,
         workspace: &Workspace,
         deadline: Deadline,
@@ -178,8 +218,9 @@ impl Stacks {
         fs::create_dir_all(parent).map_err(io_at(parent))?;
         // Made inside the recipe's directory, which is the only one that the program may write to.
         let made = dir.join("stack.wasm");
-        let command = node.node(dir, "build-stack.mjs").arg("build-stack.mjs").arg(&made);
-        sandbox.run(command, workspace, deadline, output).await?;
+        for command in maker.build(dir, &made) {
+            sandbox.run(command, workspace, deadline, output).await?;
+        }
         let (limits, component) = (self.limits.clone(), component.to_owned());
         blocking(move || {
             let bytes = fs::read(&made).map_err(io_at(&made))?;

@@ -1,5 +1,6 @@
 //! Starts `wpaas` processes with throw-away data and talks to them.
 
+pub(crate) mod apps;
 mod project;
 mod server;
 mod services;

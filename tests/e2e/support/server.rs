@@ -176,6 +176,11 @@ impl Server {
         self.http.rsplit(':').next().unwrap().parse().unwrap()
     }
 
+    /// Where apps are served.
+    pub(crate) fn http(&self) -> &str {
+        &self.http
+    }
+
     /// The owner's token.
     pub(crate) fn token(&self) -> String {
         let text = std::fs::read(self.home.path().join("config/credentials.json")).unwrap();

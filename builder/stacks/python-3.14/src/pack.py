@@ -4,6 +4,7 @@ The interpreter is to need no directory of it: a dyno's files are the app's. Mod
 compressed by itself, so that an import unpacks no other.
 """
 
+import importlib.resources
 import json
 import marshal
 import os
@@ -12,7 +13,7 @@ import zlib
 ROOT = "/python"
 # Nothing here can work without a screen, processes, threads or a C compiler.
 LEFT_OUT = {
-    "__pycache__", "_pyrepl", "config-3.14-wasm32-wasi", "curses", "dbm", "ensurepip", "idlelib", "lib2to3",
+    "__pycache__", "config-3.14-wasm32-wasi", "curses", "dbm", "ensurepip", "idlelib", "lib2to3",
     "pydoc_data", "site-packages", "test", "tkinter", "turtle.py", "turtledemo", "venv", "ssl.py",
 }
 
@@ -41,8 +42,18 @@ def pack(out: str) -> None:
         file.write(b"%d\n" % len(table) + table + b"".join(blobs))
 
 
+def pack_zones(out: str) -> None:
+    """Writes the time zones of the package `tzdata` to `out`, in one piece."""
+    root = importlib.resources.files("tzdata.zoneinfo")
+    names = importlib.resources.files("tzdata").joinpath("zones").read_text().split()
+    zones = {name: root.joinpath(name).read_bytes() for name in names}
+    with open(out, "wb") as file:
+        file.write(zlib.compress(marshal.dumps(zones), 9))
+
+
 # The first directory that the build is given is writable, and this pass is for what it leaves there.
 pack("/0/stdlib.packed")
+pack_zones("/0/zones.packed")
 
 
 class Run:

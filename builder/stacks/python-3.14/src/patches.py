@@ -5,6 +5,7 @@ There are no threads: whatever is handed to one runs at once, in the caller's pl
 
 import asyncio
 import functools
+import socketserver
 import sys
 from importlib.machinery import PathFinder
 
@@ -22,6 +23,10 @@ def _run_in_executor(
 
 async def _shutdown_default_executor(self: asyncio.AbstractEventLoop, timeout: object = None) -> None:
     """There is none, and ending it takes a thread."""
+
+
+def _process_request(self: socketserver.ThreadingMixIn, request: object, client_address: object) -> None:
+    self.process_request_thread(request, client_address)
 
 
 def _anyio(module: object) -> None:
@@ -61,5 +66,6 @@ class _Later:
 def install() -> None:
     """Changes what there is, and what will be imported."""
     asyncio.BaseEventLoop.run_in_executor = _run_in_executor
+    socketserver.ThreadingMixIn.process_request = _process_request
     asyncio.BaseEventLoop.shutdown_default_executor = _shutdown_default_executor
     sys.meta_path.insert(0, _Later())

@@ -11,6 +11,7 @@ packed.install("/0/stdlib.packed")
 import argparse  # noqa: E402, F401
 import base64  # noqa: E402, F401
 import concurrent.futures  # noqa: E402, F401
+import configparser  # noqa: E402, F401
 import contextvars  # noqa: E402, F401
 import copy  # noqa: E402, F401
 import dataclasses  # noqa: E402, F401
@@ -22,6 +23,7 @@ import email.utils  # noqa: E402, F401
 import encodings.ascii  # noqa: E402, F401
 import encodings.idna  # noqa: E402, F401
 import encodings.latin_1  # noqa: E402, F401
+import fcntl  # noqa: E402, F401
 import fractions  # noqa: E402, F401
 import gzip  # noqa: E402, F401
 import hashlib  # noqa: E402, F401
@@ -33,7 +35,7 @@ import importlib.metadata  # noqa: E402, F401
 import importlib.resources  # noqa: E402, F401
 import inspect  # noqa: E402, F401
 import ipaddress  # noqa: E402, F401
-import json  # noqa: E402, F401
+import json  # noqa: E402
 import logging.config  # noqa: E402, F401
 import logging.handlers  # noqa: E402, F401
 import mimetypes  # noqa: E402, F401
@@ -44,6 +46,7 @@ import queue  # noqa: E402, F401
 import random  # noqa: E402, F401
 import runpy  # noqa: E402
 import secrets  # noqa: E402, F401
+import selectors  # noqa: E402, F401
 import shutil  # noqa: E402, F401
 import signal  # noqa: E402, F401
 import site  # noqa: E402
@@ -61,16 +64,22 @@ import uuid  # noqa: E402, F401
 import wsgiref.simple_server  # noqa: E402, F401
 import zoneinfo  # noqa: E402, F401
 
+import hashes  # noqa: E402
+import launch  # noqa: E402
 import patches  # noqa: E402
+import servers  # noqa: E402, F401
+import wsgi_server  # noqa: E402
+import zones  # noqa: E402
 from componentize_py_types import Err  # noqa: E402
 
+hashes.install()
 patches.install()
+zones.install("/0/zones.packed")
 
 # Where a build of the app puts what it requires.
 SITE_PACKAGES = "/app/.heroku/python/lib/python3.14/site-packages"
 # Who a server's client is says the router, which is the only one that connects; Heroku's buildpack sets it too.
 ENVIRONMENT = {"FORWARDED_ALLOW_IPS": "*"}
-USAGE = "usage: python [-c COMMAND | -m MODULE | FILE] [ARGUMENT ...]"
 
 
 def _prepare() -> None:
@@ -85,22 +94,29 @@ def _prepare() -> None:
         site.addsitedir(SITE_PACKAGES)
 
 
-def _run(args: list[str]) -> None:
-    match args:
-        case ["-m", module, *rest]:
-            sys.argv = [module, *rest]
+def _run(words: list[str]) -> None:
+    if words[1:2] == ["--check"]:  # For builds.
+        print(json.dumps(launch.check(json.loads(words[2]))))
+        return
+    launched = launch.resolve(launch.expand(words))
+    launch.begin(launched)
+    match launched.kind:
+        case "module":
+            sys.argv = [launched.target, *launched.args]
             sys.path.insert(0, os.getcwd())
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-        case ["-c", command, *rest]:
-            sys.argv = ["-c", *rest]
+            runpy.run_module(launched.target, run_name="__main__", alter_sys=True)
+        case "code":
+            sys.argv = ["-c", *launched.args]
             sys.path.insert(0, "")
-            exec(compile(command, "<string>", "exec"), {"__name__": "__main__"})
-        case [file, *rest] if not file.startswith("-"):
-            sys.argv = [file, *rest]
-            sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
-            runpy.run_path(file, run_name="__main__")
-        case _:
-            raise SystemExit(USAGE)
+            exec(compile(launched.target, "<string>", "exec"), {"__name__": "__main__"})
+        case "file":
+            sys.argv = [launched.target, *launched.args]
+            directory = os.path.dirname(os.path.abspath(launched.target))
+            # A package's program is for the app that it is run in.
+            sys.path.insert(0, os.getcwd() if directory == launch.PROGRAMS else directory)
+            runpy.run_path(launched.target, run_name="__main__")
+        case "wsgi":
+            wsgi_server.serve(launched)
 
 
 def _status(code: object) -> int:
@@ -117,8 +133,11 @@ class Run:
         """Runs what the arguments say. Of exit statuses WASI 0.2 knows 0 and 1."""
         try:
             _prepare()
-            _run(sys.argv[1:])
+            _run(sys.argv)
             status = 0
+        except launch.Refused as refused:
+            print(refused, file=sys.stderr)
+            status = 1
         except SystemExit as exit:
             status = _status(exit.code)
         except BaseException:

@@ -103,13 +103,50 @@ SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_ERROR_EOF = 2, 3, 8
 
 
 class SSLContext:
-    """Cannot be made."""
+    """Can be made and configured, as libraries do for connections that may never want it, and not be used."""
 
-    def __init__(self, *_args: object, **_options: object) -> None:
+    check_hostname = False
+    hostname_checks_common_name = False
+    keylog_filename = None
+    maximum_version = TLSVersion.MAXIMUM_SUPPORTED
+    minimum_version = TLSVersion.MINIMUM_SUPPORTED
+    options = Options.OP_ALL
+    post_handshake_auth = False
+    session_stats = None
+    sni_callback = None
+    verify_flags = VerifyFlags.VERIFY_DEFAULT
+    verify_mode = VerifyMode.CERT_NONE
+
+    def __init__(self, protocol: int = _SSLMethod.PROTOCOL_TLS) -> None:
+        self.protocol = protocol
+
+    def _nothing(self, *_args: object, **_options: object) -> None:
+        """It would matter if there were TLS."""
+
+    load_cert_chain = load_default_certs = load_verify_locations = load_dh_params = _nothing
+    set_alpn_protocols = set_ciphers = set_default_verify_paths = set_ecdh_curve = set_npn_protocols = _nothing
+    set_servername_callback = _nothing
+
+    def get_ca_certs(self, binary_form: bool = False) -> list:
+        """None: the host has them."""
+        return []
+
+    def cert_store_stats(self) -> dict[str, int]:
+        """Nothing either."""
+        return {"x509": 0, "crl": 0, "x509_ca": 0}
+
+    def get_ciphers(self) -> list:
+        """None."""
+        return []
+
+    def wrap_socket(self, *_args: object, **_options: object) -> None:
+        """Says why not."""
         raise NotImplementedError(
             "There is no TLS inside a dyno: connect in clear, and let the platform add TLS by an egress rule with "
             "`tls` or `pgtls`; requests reach the app in clear anyway"
         )
+
+    wrap_bio = wrap_socket
 
 
 class SSLSocket:
@@ -128,9 +165,17 @@ class SSLSession:
     """Never made."""
 
 
-def create_default_context(*args: object, **options: object) -> SSLContext:
-    """Says why not."""
-    return SSLContext(*args, **options)
+def create_default_context(purpose: Purpose = Purpose.SERVER_AUTH, **_options: object) -> SSLContext:
+    """One that verifies, if it could do anything."""
+    context = SSLContext()
+    if purpose is Purpose.SERVER_AUTH:
+        context.verify_mode = VerifyMode.CERT_REQUIRED
+        context.check_hostname = True
+    return context
 
 
-_create_unverified_context = _create_default_https_context = create_default_context
+_create_default_https_context = create_default_context
+
+
+def _create_unverified_context(*_args: object, **_options: object) -> SSLContext:
+    return SSLContext()

@@ -1,0 +1,9 @@
+from django.contrib import admin
+from django.urls import path
+from notes import views
+
+urlpatterns = [
+    path("", views.notes),
+    path("add", views.add),
+    path("admin/", admin.site.urls),
+]

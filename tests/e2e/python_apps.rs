@@ -1,0 +1,154 @@
+//! Ordinary Python apps, deployed with their usual source and requirements. Each is a directory in `tests/apps/python`;
+//! the table of its requests is the JSON file beside it.
+
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use super::support::{
+    Project, Server,
+    apps::{apps, with_tables, works},
+};
+
+const TESTED: &[&str] = &["flask", "sqlalchemy", "starlette"];
+
+#[test]
+fn every_app_is_tested() {
+    assert_eq!(with_tables("python"), TESTED);
+}
+
+#[tokio::test]
+async fn starlette() {
+    works("python", "starlette").await;
+}
+
+#[tokio::test]
+async fn sqlalchemy_with_postgres_and_redis() {
+    works("python", "sqlalchemy").await;
+}
+
+#[tokio::test]
+async fn flask() {
+    let server = works("python", "flask").await;
+    leave(&server, "flask").await;
+    // Nobody else's requests failed, and it is the same process.
+    assert_eq!(server.get("flask", "/items/1").await.0, 200);
+    let log = server.log_has("flask", "path=\"/items/1\"").await;
+    assert!(!log.contains("crashed"), "{log}");
+
+    // A change of a line does not install anything.
+    let project = Project::new([]);
+    project.copy_from(&apps("python").join("flask"));
+    project.edit("shop.py", "418", "410");
+    let again = server.run(&["deploy", project.path().to_str().unwrap(), "-a", "flask"]).await.ok();
+    let said = format!("{}{}", again.stdout, again.stderr);
+    assert!(said.contains("the requirements did not change"), "{said}");
+    assert_eq!(server.get("flask", "/teapot").await.0, 410);
+    // So does a config var, which is read when the app is imported.
+    server.run(&["config:set", "-a", "flask", "GREETING=changed"]).await.ok();
+    assert!(server.get("flask", "/").await.1.contains("<h1>changed</h1>"));
+}
+
+/// A thousand clients go away in the middle of what they ask, and others ask on.
+async fn leave(server: &Server, app: &str) {
+    let mut state = 1_u64;
+    // Below `end`; the same each time.
+    let mut random = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % end
+    };
+    let address = server.http().strip_prefix("http://").unwrap().to_owned();
+    for number in 0..1_000 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let path = ["/", "/events", "/boom", "/half", "/echo"][random(5)];
+        let (method, length, body) =
+            if path == "/echo" { ("POST", 9, "abc") } else { ("GET", 0, "") };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {app}.localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let until = if random(3) == 0 { 1 + random(head.len() - 1) } else { head.len() };
+        stream.write_all(head.get(..until).unwrap().as_bytes()).await.unwrap();
+        if until == head.len() && path != "/echo" && random(3) == 0 {
+            stream.readable().await.unwrap();
+        }
+        drop(stream);
+        if number % 100 == 0 {
+            assert_eq!(server.get(app, "/items/1").await.0, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn django_with_its_admin() {
+    let server = Server::start().await;
+    server.run(&["create", "django"]).await.ok();
+    let vars = ["config:set", "-a", "django", "SECRET_KEY=s3cret", "ADMIN_PASSWORD=pass word"];
+    server.run(&vars).await.ok();
+    let directory = apps("python").join("django");
+    let run = server.run(&["deploy", directory.to_str().unwrap(), "-a", "django"]).await.ok();
+    let said = format!("{}{}", run.stdout, run.stderr);
+    assert!(said.contains("static files copied"), "{said}");
+    let (status, page) = server.get("django", "/").await;
+    assert!(status == 200 && page.contains("no notes in Europe/Berlin"), "{status} {page}");
+    let add = server
+        .request("django", "/add")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let (client, request) = add.body("text=a%20%3Cnote%3E").build_split();
+    let mut request = request.unwrap();
+    *request.method_mut() = reqwest::Method::POST;
+    assert_eq!(client.execute(request).await.unwrap().status(), 302);
+    assert!(server.get("django", "/").await.1.contains("<p>a &lt;note&gt;</p>"));
+    for file in ["/static/notes.css", "/static/admin/css/base.css"] {
+        assert_eq!(server.get("django", file).await.0, 200, "{file}");
+    }
+
+    assert_eq!(server.get("django", "/admin/").await.0, 302);
+    let form = server.request("django", "/admin/login/?next=/admin/").send().await.unwrap();
+    let cookie = cookies(&form);
+    let text = form.text().await.unwrap();
+    let token = text.split("name=\"csrfmiddlewaretoken\" value=\"").nth(1).unwrap();
+    let token = token.split('"').next().unwrap();
+    let login = |password: &str| {
+        let body =
+            format!("csrfmiddlewaretoken={token}&username=admin&password={password}&next=/admin/");
+        let login = server.request("django", "/admin/login/").header("cookie", &cookie);
+        let login = login.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let (client, request) = login.build_split();
+        let mut request = request.unwrap();
+        *request.method_mut() = reqwest::Method::POST;
+        async move { client.execute(request).await.unwrap() }
+    };
+    assert_eq!(login("wrong").await.status(), 200, "the form again");
+    let entered = login("pass+word").await;
+    assert_eq!(entered.status(), 302);
+    let session = cookies(&entered);
+    let admin = server.request("django", "/admin/notes/note/").header("cookie", session);
+    let admin = admin.send().await.unwrap().text().await.unwrap();
+    assert!(admin.contains("a &lt;note&gt;") && admin.contains("Log out"), "{admin}");
+}
+
+fn cookies(response: &reqwest::Response) -> String {
+    let all = response.headers().get_all("set-cookie").iter();
+    let all: Vec<&str> =
+        all.map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap()).collect();
+    all.join("; ")
+}
+
+#[tokio::test]
+async fn what_cannot_run_ends_the_build_by_name() {
+    let server = Server::start().await;
+    for (requirements, procfile, says) in [
+        ("cryptography", "web: python app.py", "cryptography"),
+        ("fastapi", "web: uvicorn app:app", "pydantic-core"),
+        ("Flask", "web: celery worker", "there is no program celery"),
+        ("Flask", "web: gunicorn app:app && true", "no shell for '&'"),
+        ("Flask", "web: python nothing.py", "there is no file nothing.py"),
+    ] {
+        let project = Project::new([
+            ("requirements.txt", requirements),
+            ("Procfile", procfile),
+            ("app.py", "app = None\n"),
+        ]);
+        let run = server.run(&["deploy", project.path().to_str().unwrap(), "-a", "broken"]).await;
+        assert_ne!(run.code, Some(0), "{run:#?}");
+        assert!(format!("{}{}", run.stdout, run.stderr).contains(says), "no {says:?}: {run:#?}");
+    }
+}
