@@ -162,12 +162,12 @@ impl Error {
 fn advice(token: Option<&Token>) -> String {
     match token {
         Some(Token { origin, .. }) => format!(
-            "the server does not know the token from {origin}. Set WPAAS_API_KEY to one that it knows, or \
-             run `wpaas serve` with the data directory that the token belongs to"
+            "the server does not know the token from {origin}. Log in with `wpaas login`, set WPAAS_API_KEY to one \
+             that it knows, or run `wpaas serve` with the data directory that the token belongs to"
         ),
         None => {
-            "there is no token for this server. Set WPAAS_API_KEY, or run this as the user who \
-                 started `wpaas serve`: its first start writes the token"
+            "there is no token for this server. Log in with `wpaas login`, set WPAAS_API_KEY, or run this \
+                 as the user who started `wpaas serve`: its first start writes the token"
                 .to_owned()
         }
     }
