@@ -43,11 +43,17 @@ export class StreamWriter {
           this.#stream.write(part);
           at += part.length;
         }
-        this.#stream.flush();
       } catch (error) {
         const reason = hostError(error);
         reason.val?.[Symbol.dispose]?.();
         return done(new Error('the other side closed the connection'));
+      }
+      try {
+        this.#stream.flush();
+      } catch (error) {
+        // What was taken is written, as when Node has given it to the kernel: a client may have read all of a response
+        // and left before this. One that left too early shows at the next write.
+        hostError(error).val?.[Symbol.dispose]?.();
       }
       done();
     };
