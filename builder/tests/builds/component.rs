@@ -97,10 +97,10 @@ async fn what_is_no_component_is_described() {
         assert!(error.to_string().contains(says), "{error}");
         assert!(error.is_the_apps());
     }
-    let shell = tree(&[("Procfile", b"web: app.wasm --port $PORT"), ("app.wasm", &http)]);
+    let shell = tree(&[("Procfile", b"web: app.wasm --host $HOST"), ("app.wasm", &http)]);
     let error = platform.build("app", shell.path()).await.error();
     assert_eq!(error.kind(), Kind::Command);
-    assert!(error.to_string().contains("no shell to fill in $PORT"), "{error}");
+    assert!(error.to_string().contains("no shell to fill in $HOST"), "{error}");
 }
 
 #[tokio::test]

@@ -24,7 +24,8 @@ async fn no_language() {
     let error = platform.build("app", app.path()).await.error();
     assert_eq!(error.kind(), Kind::NoLanguage);
     let expected = "No language found: looked for Procfile with a .wasm, package.json (Node.js), \
-                    Cargo.toml (Rust); or set BUILDPACK_URL. The source holds README.md, main.cob";
+                    requirements.txt, pyproject.toml or Pipfile (Python), Cargo.toml (Rust); \
+                    or set BUILDPACK_URL. The source holds README.md, main.cob";
     assert_eq!(error.to_string(), expected);
     let error = platform.build("app", tree(&[]).path()).await.error().to_string();
     assert!(error.ends_with("The source holds no files"), "{error}");
