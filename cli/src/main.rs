@@ -22,6 +22,7 @@ mod output;
 mod prepare;
 mod progress;
 mod serve;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 mod wasi;

@@ -119,6 +119,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         store: store.clone(),
         limits: limits.clone(),
         hidden: vec![data.clone(), dirs::config()?],
+        snapshots: crate::snapshot::program(),
     })?;
     let (drain, scrape_limits) = (Limits::ms(limits.drain_ms), limits.clone());
     let (scheme, apps_port) = match &https {

@@ -59,6 +59,8 @@ mod request_log;
 mod reuse;
 mod router;
 mod server;
+#[cfg(feature = "compiler")]
+mod snapshot;
 mod socket;
 mod stdio;
 mod table;
@@ -77,5 +79,7 @@ pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
 pub use prepare::Prepared;
 pub use process::{OneOff, OneOffError, Release, Run, Sink};
+#[cfg(feature = "compiler")]
+pub use snapshot::{Evaluated, SnapshotSpec, snapshot_main};
 pub use tls::{Tls, TlsError};
 pub use trace::{Span, SpanSink};
