@@ -24,5 +24,6 @@ mod observe;
 mod python_apps;
 mod releases;
 mod s3;
+mod snapshots;
 mod steady_load;
 mod upgrade;
