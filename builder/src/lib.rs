@@ -50,7 +50,7 @@ pub struct Options {
 }
 
 /// A program that evaluates an app in the stack's component and writes a component that goes on from there: it is run
-/// as `program args… --stack FILE --app DIR --tmp DIR --output FILE --env NAME=VALUE… -- ARGS…`, in the sandbox, and
+/// as `program args… --stack FILE --app DIR --tmp DIR --output FILE --memory-bytes N --env NAME=VALUE… -- ARGS…`, in the sandbox, and
 /// prints `{"problems": […], "env": […]}`.
 #[derive(Debug, Clone)]
 pub struct SnapshotProgram {

@@ -5,8 +5,7 @@ use std::{io::Write as _, path::PathBuf};
 
 use wpaas_builder::SnapshotProgram;
 use wpaas_runtime::SnapshotSpec;
-
-use crate::limits;
+use wpaas_slug::Limits;
 
 /// Arguments of the evaluating process.
 #[derive(Debug, clap::Args)]
@@ -23,6 +22,9 @@ pub(crate) struct Args {
     /// Where the app's component goes.
     #[arg(long)]
     output: PathBuf,
+    /// Memory that the app may have.
+    #[arg(long)]
+    memory_bytes: u64,
     /// A variable of the app's environment.
     #[arg(long, value_parser = variable)]
     env: Vec<(String, String)>,
@@ -45,8 +47,9 @@ pub(crate) fn program() -> Option<SnapshotProgram> {
 
 /// Evaluates an app, and prints what came of it as JSON.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let limits = limits::of_environment()?;
-    let Args { stack, app, tmp, output, env, args } = args;
+    let Args { stack, app, tmp, output, memory_bytes, env, args } = args;
+    // The environment of a build has no limits; those that matter here come with the arguments.
+    let limits = Limits { dyno_memory_bytes: memory_bytes, ..Limits::default() };
     let spec = SnapshotSpec { stack, app, tmp, output, env, args };
     let evaluated = wpaas_runtime::snapshot_main(&spec, &limits).await?;
     let report = serde_json::json!({ "problems": evaluated.problems, "env": evaluated.env });

@@ -41,7 +41,11 @@ async fn an_evaluated_app_is_what_every_dyno_starts_from() {
     let project = express("snapshot = true\nsnapshot_env = [\"MODE\"]\n");
     let path = project.path().to_str().unwrap();
     let deploy = server.run(&["deploy", path, "-a", "app"]).await.ok();
-    assert!(deploy.stdout.contains("listening"), "the app's output is the build's: {}", deploy.stdout);
+    assert!(
+        deploy.stdout.contains("listening"),
+        "the app's output is the build's: {}",
+        deploy.stdout
+    );
     let read = "Read from process.env while it was evaluated, so kept as it is now: GREETING, MODE, NODE_ENV";
     assert!(deploy.stdout.contains(read), "{}", deploy.stdout);
 
@@ -77,10 +81,19 @@ async fn what_cannot_be_in_a_snapshot_ends_the_build() {
     server.run(&["create", "app"]).await.ok();
     let listen = "require('http').createServer((q, r) => r.end()).listen(process.env.PORT);";
     for (source, says) in [
-        ("require('net').connect(5432, 'db.example.com').on('error', () => {});", "it connects to db.example.com:5432"),
+        (
+            "require('net').connect(5432, 'db.example.com').on('error', () => {});",
+            "it connects to db.example.com:5432",
+        ),
         ("fetch('https://example.com/').catch(() => {});", "it fetches https://example.com/"),
-        ("require('http').get('http://example.com/x').on('error', () => {});", "it requests http://example.com:80/x"),
-        ("try { require('crypto').randomBytes(16) } catch {}", "getRandomValues or crypto.randomUUID), at /app/server.js:1:"),
+        (
+            "require('http').get('http://example.com/x').on('error', () => {});",
+            "it requests http://example.com:80/x",
+        ),
+        (
+            "try { require('crypto').randomBytes(16) } catch {}",
+            "getRandomValues or crypto.randomUUID), at /app/server.js:1:",
+        ),
         ("require('fs').openSync(__filename);", "it has left /app/server.js open"),
         ("process.exit(0);", "the app ended while it was evaluated"),
         ("throw new Error('no such thing');", "no such thing"),

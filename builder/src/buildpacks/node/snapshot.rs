@@ -136,7 +136,9 @@ async fn run(
         .arg("--tmp")
         .arg(&tmp)
         .arg("--output")
-        .arg(made);
+        .arg(made)
+        .arg("--memory-bytes")
+        .arg(tools.limits.dyno_memory_bytes.to_string());
     for variable in env {
         command = command.arg("--env").arg(variable);
     }
