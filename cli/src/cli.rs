@@ -88,6 +88,11 @@ pub(crate) enum Command {
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
 
+    #[command(name = "git:remote")]
+    GitRemote(commands::git::RemoteArgs),
+    #[command(name = "git:credentials")]
+    GitCredentials(commands::git::CredentialsArgs),
+
     #[command(name = "certs:ca")]
     CertsCa(commands::certs::CaArgs),
 
@@ -133,7 +138,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, egress, logs, open, ps, releases, version,
+            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases,
+            version,
         };
         match self {
             Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
@@ -179,6 +185,8 @@ impl Command {
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
+            Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
             Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
@@ -240,6 +248,8 @@ mod tests {
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
+            "wpaas git:remote -a demo -r staging",
+            "wpaas certs:ca --pem",
             "wpaas apps --api http://127.0.0.1:5081",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -63,17 +63,14 @@ pub(crate) async fn commit(directory: &Path) {
     git(directory, &["commit", "--quiet", "--message", "a change"]).await.ok();
 }
 
-/// Points the remote `wpaas` of a directory at an app, with the owner's token in its URL.
+/// `wpaas git:remote` in a directory.
 async fn remote(server: &Server, directory: &Path, app: &str) {
-    let ca = server.run(&["certs:ca", "--json"]).await.ok().json();
-    let url = server.tls();
-    let with_token = url.replace("https://", &format!("https://any:{}@", server.token()));
-    let file = format!("http.{url}/.sslCAInfo");
-    git(directory, &["config", &file, ca["path"].as_str().unwrap()]).await.ok();
-    git(directory, &["remote", "add", "wpaas", &format!("{with_token}/{app}.git")]).await.ok();
+    let mut command = server.command(&["git:remote", "-a", app]);
+    let output = command.current_dir(directory).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
-/// The versions of an app's releases, newest first.
+/// The version that an app runs.
 async fn current(server: &Server, app: &str) -> i64 {
     let releases = server.run(&["releases", "-a", app, "--json"]).await.ok().json();
     let all = releases.as_array().unwrap();
@@ -123,14 +120,14 @@ async fn a_push_is_built_and_served_and_a_broken_one_is_rejected() {
     assert_eq!(server.get("pushed", "/").await.1, hello);
 
     // What is there can be cloned, without what was rejected.
-    let url = git(directory, &["remote", "get-url", "wpaas"]).await.ok();
-    let clones = tempfile::tempdir().unwrap();
-    let ca = git(directory, &["config", "--get-regexp", "sslcainfo"]).await.ok();
-    let ca = format!("http.sslCAInfo={}", ca.trim().split(' ').nth(1).unwrap());
-    git(clones.path(), &["-c", &ca, "clone", "--quiet", url.trim(), "clone"]).await.ok();
-    let clone = clones.path().join("clone");
-    let log = git(&clone, &["log", "--all", "--format=%d"]).await.ok();
-    assert!(log.contains("origin/feature") && log.contains("origin/main"), "{log}");
+    let clone = Project::new([]);
+    git(clone.path(), &["init", "--quiet"]).await.ok();
+    remote(&server, clone.path(), "pushed").await;
+    git(clone.path(), &["fetch", "--quiet", "wpaas"]).await.ok();
+    git(clone.path(), &["checkout", "--quiet", "-b", "main", "wpaas/main"]).await.ok();
+    let clone = clone.path();
+    let log = git(clone, &["log", "--all", "--format=%d"]).await.ok();
+    assert!(log.contains("wpaas/feature") && log.contains("wpaas/main"), "{log}");
     assert!(
         !std::fs::read_to_string(clone.join("Procfile")).unwrap_or_default().contains("nothing")
     );
@@ -147,20 +144,37 @@ async fn strangers_neither_push_nor_fetch() {
     let project = Project::new([("note.txt", "x")]);
     let directory = project.path();
     commit(directory).await;
-    remote(&server, directory, "private").await;
+    let ca = server.run(&["certs:ca", "--json"]).await.ok().json();
+    let ca = format!("http.sslCAInfo={}", ca["path"].as_str().unwrap());
     let url = server.tls();
-    let wrong = url.replace("https://", "https://any:wrong@");
-    for address in [format!("{wrong}/private.git"), format!("{url}/private.git")] {
-        git(directory, &["push", &address, "main"]).await.fails("fatal: ");
-        git(directory, &["ls-remote", &address]).await.fails("fatal: ");
+    let with = |password: &str| url.replace("//", &format!("//any:{password}@"));
+    for server in [url.clone(), with("wrong")] {
+        let address = format!("{server}/private.git");
+        git(directory, &["-c", &ca, "push", &address, "main"]).await.fails("fatal: ");
+        git(directory, &["-c", &ca, "ls-remote", &address]).await.fails("fatal: ");
     }
-    git(
-        directory,
-        &["remote", "set-url", "wpaas", &url.replace("//", &format!("//x:{}@", server.token()))],
-    )
-    .await
-    .ok();
-    git(directory, &["push", "wpaas", "main"]).await.fails("not found");
+    let nowhere = format!("{}/nowhere.git", with(&server.token()));
+    git(directory, &["-c", &ca, "push", &nowhere, "main"]).await.fails("not found");
+}
+
+#[tokio::test]
+async fn node_python_and_rust_are_deployed_by_push() {
+    let server = Server::start().await;
+    let expected = [
+        ("node-express", "Hello from Express"),
+        ("python-flask", "Hello from Flask"),
+        ("rust-hello", "Hello from Rust"),
+    ];
+    for (app, body) in expected {
+        server.run(&["create", app]).await.ok();
+        let project = Project::copy_of(app);
+        commit(project.path()).await;
+        remote(&server, project.path(), app).await;
+        let said = git(project.path(), &["push", "wpaas", "main"]).await.ok();
+        assert!(said.contains("remote:        Released v2"), "{said}");
+        let (status, text) = server.get(app, "/").await;
+        assert!(status == 200 && text.contains(body), "{app}: {status} {text}");
+    }
 }
 
 #[tokio::test]
@@ -198,7 +212,11 @@ async fn a_push_over_the_limits_is_refused_with_a_word() {
     std::fs::write(directory.join("noise.bin"), noise).unwrap();
     commit(directory).await;
     remote(&server, directory, "large").await;
-    git(directory, &["push", "wpaas", "main"]).await.fails("maximum allowed size");
+    for version in ["HTTP/2", "HTTP/1.1"] {
+        let version = format!("http.version={version}");
+        let push = ["-c", &version, "push", "wpaas", "main"];
+        git(directory, &push).await.fails("maximum allowed size");
+    }
     git(directory, &["rm", "--quiet", "noise.bin"]).await.ok();
     git(directory, &["commit", "--quiet", "--amend", "--message", "small"]).await.ok();
     let many = ["push", "wpaas", "main:a", "main:b", "main:c", "main:d"];
