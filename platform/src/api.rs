@@ -21,6 +21,7 @@ mod account;
 mod apps;
 mod authorizations;
 mod blobs;
+mod buildpacks;
 mod builds;
 mod catalog;
 mod config;
@@ -82,6 +83,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete))
         .route("/apps/{app}/builds", get(builds::list).post(builds::create))
         .route("/apps/{app}/builds/{build}", get(builds::info))
+        .route("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update))
         .route("/apps/{app}/sources", post(sources::create_for_app))
         .route("/apps/{app}/slugs", post(slugs::create))
         .route("/apps/{app}/slugs/{slug}", get(slugs::info))
@@ -102,6 +104,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
     // These are protected by the token in their URL, or by a password.
     let by_url = Router::new()
         .route("/", get(root))
+        .route("/buildpacks/{name}", get(buildpacks::registered))
         .route("/oauth/authorizations", post(authorizations::create))
         .route("/sources/{token}", put(sources::upload).get(sources::download))
         .route("/builds/{token}/output", get(builds::output))

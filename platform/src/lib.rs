@@ -21,6 +21,7 @@ mod api;
 mod apps;
 mod auth;
 mod authorizations;
+mod buildpacks;
 mod builds;
 mod compile;
 mod config;

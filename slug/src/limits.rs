@@ -96,6 +96,8 @@ limits! {
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
     config_vars_bytes = 64 * KIB;
+    /// Buildpacks of an app.
+    buildpacks_per_app = 1;
     /// Custom domains of an app (Heroku: 1,000).
     domains_per_app = 1_000;
     /// Apps on one platform.

@@ -14,7 +14,7 @@ pub(crate) struct Git {
 
 impl Git {
     #[track_caller]
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{}", self.said);
         self.said
     }
@@ -222,4 +222,26 @@ async fn a_push_over_the_limits_is_refused_with_a_word() {
     let many = ["push", "wpaas", "main:a", "main:b", "main:c", "main:d"];
     git(directory, &many).await.fails("at most 3 branches and tags");
     git(directory, &many[..4]).await.ok();
+}
+
+#[tokio::test]
+async fn the_buildpack_that_was_set_is_used() {
+    let server = Server::start().await;
+    server.run(&["create", "chosen"]).await.ok();
+    let url = format!("{}/apps/chosen/buildpack-installations", server.api());
+    let set = async |name: &str| {
+        let updates = serde_json::json!({"updates": [{"buildpack": name}]});
+        let request = reqwest::Client::new().put(&url).bearer_auth(server.token()).json(&updates);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let project = Project::copy_of("component-hello");
+    commit(project.path()).await;
+    remote(&server, project.path(), "chosen").await;
+    assert_eq!(set("heroku/php").await, 422);
+    assert_eq!(set("heroku/python").await, 200);
+    let push = ["push", "wpaas", "main"];
+    git(project.path(), &push).await.fails("heroku/python: the source is no Python app");
+    assert_eq!(set("urn:buildpack:wpaas/component").await, 200);
+    let said = git(project.path(), &push).await.ok();
+    assert!(said.contains("Component app detected"), "{said}");
 }

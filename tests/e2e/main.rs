@@ -18,6 +18,7 @@ mod deploy;
 mod dev;
 mod egress;
 mod git_push;
+mod heroku_cli;
 mod https;
 mod kill;
 mod ledger;
