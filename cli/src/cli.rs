@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 /// Every command; the names are the heroku CLI's.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Prepare(prepare::Args),
     Dev(dev::Args),
     #[command(hide = true)]
@@ -123,7 +123,7 @@ impl Command {
     async fn dispatch(self) -> anyhow::Result<()> {
         match self {
             // These end on signals in their own way.
-            Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Serve(args) => Box::pin(serve::run(*args)).await,
             Self::Prepare(args) => Box::pin(prepare::run(args)).await,
             Self::Dev(args) => Box::pin(dev::run(args)).await,
             client => {

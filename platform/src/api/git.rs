@@ -54,7 +54,7 @@ pub(super) async fn refs(
     axum::extract::Query(query): axum::extract::Query<Service>,
     headers: HeaderMap,
 ) -> Result<Response, Plain> {
-    let app = app(&ctx, &user, &params).await?;
+    let (app, place) = enter(&ctx, &user, &params).await?;
     let service = match query.service.as_deref() {
         Some(service @ (RECEIVE | UPLOAD)) => service,
         _ => {
@@ -62,7 +62,6 @@ pub(super) async fn refs(
             return Err(Error::Invalid(text.into()).into());
         }
     };
-    let place = place(&ctx)?;
     let repository = ctx.open_repository(app.id).await?;
     let mut command = ctx.git_of(&repository);
     let newer = service == UPLOAD && protocol(&headers, &mut command);
@@ -86,11 +85,10 @@ pub(super) async fn receive(
     params: Params,
     request: Request,
 ) -> Result<Response, Plain> {
-    let app = app(&ctx, &user, &params).await?;
+    let (app, place) = enter(&ctx, &user, &params).await?;
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         return Err(Error::BadRequest("A push is sent as it is, not compressed.".into()).into());
     }
-    let place = place(&ctx)?;
     let body = request.into_body().into_data_stream();
     let answered = ctx.push(Push { app, user }, body).await?;
     let body = futures::stream::unfold((answered, place), |(mut answered, place)| async move {
@@ -107,8 +105,7 @@ pub(super) async fn upload(
     params: Params,
     request: Request,
 ) -> Result<Response, Plain> {
-    let app = app(&ctx, &user, &params).await?;
-    let place = place(&ctx)?;
+    let (app, place) = enter(&ctx, &user, &params).await?;
     let repository = ctx.open_repository(app.id).await?;
     let (parts, body) = request.into_parts();
     let limit = ctx.limits.git_fetch_request_bytes;
@@ -140,18 +137,21 @@ pub(super) async fn upload(
     Ok(answer("application/x-git-upload-pack-result", body))
 }
 
-/// The user's app whose repository the path names.
-async fn app(ctx: &Ctx, user: &User, params: &Params) -> Result<App, Error> {
+/// The user's app whose repository the path names, and a place: a request of git's is a process or more.
+async fn enter(
+    ctx: &Ctx,
+    user: &User,
+    params: &Params,
+) -> Result<(App, OwnedSemaphorePermit), Error> {
     let name = params.get("repository").strip_suffix(".git").ok_or(Error::NotFound("app"))?;
-    let mut db = ctx.db.read().await?;
-    apps::find(&mut db, user.id, name).await
-}
-
-/// A request of git's is a process or more.
-fn place(ctx: &Ctx) -> Result<OwnedSemaphorePermit, Error> {
-    ctx.git_requests.clone().try_acquire_owned().map_err(|_| {
+    let app = {
+        let mut db = ctx.db.read().await?;
+        apps::find(&mut db, user.id, name).await?
+    };
+    let place = ctx.git_requests.clone().try_acquire_owned().map_err(|_| {
         Error::Busy("Too many pushes and fetches are under way; try again in a minute.".into())
-    })
+    })?;
+    Ok((app, place))
 }
 
 /// Passes on the version that the client speaks; whether it is 2.

@@ -291,8 +291,7 @@ fn spawn(mut command: Command) -> Result<Child, Error> {
 }
 
 /// Hands the request's body to git in a task of its own; a body that breaks off or stalls ends like a truncated
-/// one, which git refuses. What comes after git has had enough is read and dropped, so that the client
-/// gets to read why.
+/// one, which git refuses. When git has had enough it has said why in its answer, and the rest is not read.
 fn feed<E: std::fmt::Display + Send + 'static>(
     child: &mut Child,
     body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
