@@ -98,7 +98,19 @@ pub(crate) fn read_procfile(dir: &Path) -> Result<Option<Commands>, Error> {
 
 /// The buildpack that takes the app.
 async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpack>, Error> {
-    if let Some(url) = url.filter(|url| !url.is_empty()) {
+    let url = url.filter(|url| !url.is_empty());
+    if let Some(name) = url
+        && let Some(chosen) = built_in(name)
+    {
+        if chosen.detect(build).await? {
+            return Ok(chosen);
+        }
+        return Err(Error::Buildpack {
+            url: name.to_owned(),
+            reason: format!("the source is no {} app", chosen.name()),
+        });
+    }
+    if let Some(url) = url {
         let external = External::open(url, &build.cache.join("buildpack"), build.tools)?;
         external.detect(build).await?;
         return Ok(Box::new(external));
@@ -124,6 +136,19 @@ async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpac
         }
     }
     Err(Error::NoLanguage { found: names(build.dir)? })
+}
+
+/// Names of the buildpacks that wpaas has: Heroku's where Heroku has one.
+pub const BUILT_IN: [&str; 4] = ["heroku/nodejs", "heroku/python", "wpaas/rust", "wpaas/component"];
+
+fn built_in(name: &str) -> Option<Box<dyn Buildpack>> {
+    match name {
+        "heroku/nodejs" => Some(Box::new(NodeJs)),
+        "heroku/python" => Some(Box::new(Python)),
+        "wpaas/rust" => Some(Box::new(Rust)),
+        "wpaas/component" => Some(Box::new(Prebuilt)),
+        _ => None,
+    }
 }
 
 /// The names at the top of the tree, for an error.

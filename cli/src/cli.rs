@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 /// Every command; the names are the heroku CLI's.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Prepare(prepare::Args),
     Dev(dev::Args),
     #[command(hide = true)]
@@ -88,6 +88,14 @@ pub(crate) enum Command {
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
 
+    #[command(name = "git:remote")]
+    GitRemote(commands::git::RemoteArgs),
+    #[command(name = "git:credentials")]
+    GitCredentials(commands::git::CredentialsArgs),
+
+    #[command(name = "certs:ca")]
+    CertsCa(commands::certs::CaArgs),
+
     #[command(alias = "auth:login")]
     Login(commands::auth::LoginArgs),
     #[command(alias = "auth:logout")]
@@ -115,7 +123,7 @@ impl Command {
     async fn dispatch(self) -> anyhow::Result<()> {
         match self {
             // These end on signals in their own way.
-            Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Serve(args) => Box::pin(serve::run(*args)).await,
             Self::Prepare(args) => Box::pin(prepare::run(args)).await,
             Self::Dev(args) => Box::pin(dev::run(args)).await,
             client => {
@@ -130,7 +138,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, config, deploy, domains, egress, logs, open, ps, releases, version,
+            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases,
+            version,
         };
         match self {
             Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
@@ -176,6 +185,9 @@ impl Command {
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
+            Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
+            Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
             Self::Whoami(args) => auth::whoami(&Context::open(&args.server)?, &args).await,
@@ -236,6 +248,8 @@ mod tests {
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
+            "wpaas git:remote -a demo -r staging",
+            "wpaas certs:ca --pem",
             "wpaas apps --api http://127.0.0.1:5081",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -264,6 +278,8 @@ mod tests {
             "wpaas serve --https 127.0.0.1:8443",
             "wpaas serve --https 127.0.0.1:8443 --tls-cert c.pem",
             "wpaas serve --tls-cert c.pem --tls-key k.pem",
+            "wpaas serve --api-https localhost",
+            "wpaas serve --api-tls-cert c.pem",
             "wpaas ps:scale web=5..2",
             "wpaas logs -n 1501",
             "wpaas logs --source router",

@@ -197,6 +197,7 @@ impl Inner {
             .await?;
         for statement in [
             "DELETE FROM builds WHERE app_id = $1",
+            "DELETE FROM app_buildpacks WHERE app_id = $1",
             "DELETE FROM domains WHERE app_id = $1",
             "DELETE FROM formation WHERE app_id = $1",
             "DELETE FROM slugs WHERE app_id = $1",

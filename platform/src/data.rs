@@ -47,9 +47,13 @@ impl DataDir {
             }
             _ => {}
         }
-        for directory in
-            [data.scratch(), data.sources(), data.root.join("builds"), data.root.join("cache")]
-        {
+        for directory in [
+            data.scratch(),
+            data.sources(),
+            data.root.join("builds"),
+            data.root.join("cache"),
+            data.root.join("git"),
+        ] {
             create(&directory).map_err(|error| unusable(error.to_string()))?;
         }
         // Made here because SQLite would let everybody read it; its journal gets the same mode.
@@ -92,6 +96,11 @@ impl DataDir {
         self.root.join("cache").join(app.to_string())
     }
 
+    /// An app's git repository.
+    pub(crate) fn repository(&self, app: Uuid) -> PathBuf {
+        self.root.join("git").join(format!("{app}.git"))
+    }
+
     /// A new scratch directory, removed when dropped.
     pub(crate) fn scratch_dir(&self) -> Result<tempfile::TempDir, Error> {
         tempfile::tempdir_in(self.scratch()).map_err(io("scratch directory"))
@@ -114,6 +123,7 @@ impl DataDir {
     pub(crate) async fn forget_app(&self, app: Uuid, builds: Vec<String>) {
         self.forget_builds(builds).await;
         forgotten(tokio::fs::remove_dir_all(self.cache(app)).await);
+        forgotten(tokio::fs::remove_dir_all(self.repository(app)).await);
     }
 }
 

@@ -21,6 +21,7 @@ mod api;
 mod apps;
 mod auth;
 mod authorizations;
+mod buildpacks;
 mod builds;
 mod compile;
 mod config;
@@ -31,6 +32,7 @@ mod egress;
 mod error;
 mod feed;
 mod formation;
+mod git;
 mod ledger;
 mod locks;
 mod log_sessions;
@@ -91,6 +93,11 @@ pub struct Options {
     pub apps_url: AppsUrl,
     /// Where the API answers, without a slash at its end: `http://127.0.0.1:5080`.
     pub api_url: String,
+    /// Where git is served, the same way: `https://localhost:5443`. Without it git URLs are those of the API.
+    pub git_url: Option<String>,
+    /// The certificate in PEM of the authority that clients of its TLS listeners have to trust, if it has one
+    /// of its own.
+    pub authority: Option<String>,
 }
 
 /// The control plane. Cheap to clone.
@@ -104,6 +111,14 @@ type Ctx = Arc<Inner>;
 struct Urls {
     apps: AppsUrl,
     api: String,
+    git: String,
+}
+
+impl Urls {
+    /// The repository of an app: `https://localhost:5443/demo.git`.
+    fn git(&self, app: &str) -> String {
+        format!("{}/{app}.git", self.git)
+    }
 }
 
 struct Inner {
@@ -115,7 +130,10 @@ struct Inner {
     logplex: Logplex,
     limits: Limits,
     urls: Urls,
+    authority: Option<String>,
     locks: locks::Locks,
+    pushes: locks::Locks,
+    git_requests: Arc<Semaphore>,
     builds: builds::Queue,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
@@ -129,9 +147,20 @@ impl Platform {
     /// Opens the data directory (which is created, migrated, and cleaned of what an earlier process left
     /// unfinished: its builds are failed).
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let Options { data_dir, store, builder, node, logplex, limits, apps_url, api_url } =
-            options;
-        let parts = Parts { data_dir, store, node, logplex, limits, apps_url, api_url };
+        let Options {
+            data_dir,
+            store,
+            builder,
+            node,
+            logplex,
+            limits,
+            apps_url,
+            api_url,
+            git_url,
+            authority,
+        } = options;
+        let parts =
+            Parts { data_dir, store, node, logplex, limits, apps_url, api_url, git_url, authority };
         Self::open_with(parts, Arc::new(builder)).await
     }
 
@@ -150,8 +179,17 @@ impl Platform {
             builder,
             node: parts.node,
             logplex: parts.logplex,
-            urls: Urls { apps: parts.apps_url, api: parts.api_url },
+            urls: Urls {
+                apps: parts.apps_url,
+                git: parts.git_url.unwrap_or_else(|| parts.api_url.clone()),
+                api: parts.api_url,
+            },
+            authority: parts.authority,
             locks: locks::Locks::default(),
+            pushes: locks::Locks::default(),
+            git_requests: Arc::new(Semaphore::new(
+                Limits::size(limits.concurrent_git_requests).clamp(1, Semaphore::MAX_PERMITS),
+            )),
             builds: builds::Queue::new(limits.concurrent_builds),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
@@ -235,6 +273,8 @@ struct Parts {
     limits: Limits,
     apps_url: AppsUrl,
     api_url: String,
+    git_url: Option<String>,
+    authority: Option<String>,
 }
 
 impl Inner {

@@ -11,11 +11,14 @@
 
 mod support;
 
+mod authority;
 mod bad_input;
 mod conformance;
 mod deploy;
 mod dev;
 mod egress;
+mod git_push;
+mod heroku_cli;
 mod https;
 mod kill;
 mod ledger;

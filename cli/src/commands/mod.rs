@@ -2,10 +2,12 @@
 
 pub(crate) mod apps;
 pub(crate) mod auth;
+pub(crate) mod certs;
 pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod domains;
 pub(crate) mod egress;
+pub(crate) mod git;
 pub(crate) mod logs;
 pub(crate) mod open;
 pub(crate) mod ps;

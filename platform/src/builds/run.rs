@@ -14,6 +14,7 @@ use super::{Done, Output, Wanted, failed, queue::Place};
 use crate::{
     Ctx, Error, Inner, apps,
     auth::User,
+    buildpacks,
     compile::{Compiled, Job},
     error::io,
     releases::{self, Draft, Release, Slug},
@@ -116,12 +117,14 @@ impl Inner {
     }
 
     async fn compile(&self, run: &Run) -> Result<(Compiled, Duration), Error> {
-        let env = {
+        let (env, set) = {
             let mut db = self.db.read().await?;
-            releases::current_config(&mut db, run.app).await.map_err(|error| match error {
+            let config = releases::current_config(&mut db, run.app).await;
+            let config = config.map_err(|error| match error {
                 Error::NotFound(_) => Error::NotFound("app"),
                 error => error,
-            })?
+            })?;
+            (config, buildpacks::list(&mut db, run.app).await?)
         };
         let started = Instant::now();
         let source = self.unpack(run.scratch.path()).await?;
@@ -132,8 +135,8 @@ impl Inner {
         let job = Job {
             source,
             cache,
-            // Without it the builder looks at the config vars.
-            buildpack_url: run.wanted.buildpack_url.clone(),
+            // Without either the builder looks at the config vars.
+            buildpack_url: run.wanted.buildpack_url.clone().or_else(|| set.into_iter().next()),
             env,
             output: Box::new(move |line: &str| output.line(line)),
         };
