@@ -139,7 +139,7 @@ mod tests {
             files.push(FileEntry { path: path.into(), digest, size, executable: false });
         }
         let config =
-            SlugConfig { buildpack: "Test".into(), stack: None, processes: BTreeMap::new(), files };
+            SlugConfig { buildpack: "Test".into(), stack: None, processes: BTreeMap::new(), programs: BTreeMap::new(), files };
         let slug = Slug::new(config, &Limits::default()).unwrap();
         store.put_slug(&slug, |_| async { unreachable!("all blobs are there") }).await.unwrap();
         slug

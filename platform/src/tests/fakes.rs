@@ -8,6 +8,7 @@ use uuid::Uuid;
 use wpaas_slug::{
     ComponentRef, Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, World,
     feed::{AppSpec, ApplyError, Change, DynoState, DynoStatus, EgressRule, NodeLink},
+    one_off::{OneOff, OneOffError, Run},
 };
 
 use crate::{
@@ -117,6 +118,11 @@ impl NodeLink for FakeNode {
     async fn restart(&self, app: Uuid, dyno: Option<String>) {
         self.restarts.lock().push((app, dyno));
     }
+
+    async fn run(&self, job: OneOff) -> Result<Run, OneOffError> {
+        let _ = job;
+        Err(OneOffError::Stopping)
+    }
 }
 
 /// Builds a slug from any source with a file `app.wasm`. A source with a file `fail` fails, one with a file
@@ -147,6 +153,7 @@ pub(crate) fn slug(content: &[u8], stack: Option<&str>) -> Slug {
         processes: [("web", process("app.wasm")), ("worker", process("work.wasm"))]
             .map(|(name, process)| (name.to_owned(), process))
             .into(),
+        programs: [].into(),
         files: vec![FileEntry {
             path: "app.wasm".into(),
             digest,

@@ -179,6 +179,7 @@ mod tests {
             buildpack: "Node.js".into(),
             stack: Some("node-20".into()),
             processes: [("web".to_owned(), web)].into(),
+            programs: [].into(),
             files,
         };
         let slug = Slug::new(config, &Limits::default()).unwrap();
