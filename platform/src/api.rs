@@ -100,6 +100,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/oauth/authorizations", post(authorizations::create))
         .route("/sources/{token}", put(sources::upload).get(sources::download))
         .route("/builds/{token}/output", get(builds::output))
+        .route("/releases/{token}/output", get(releases::output))
         .route("/logs/{token}", get(log_sessions::stream));
     authenticated
         .merge(by_url)

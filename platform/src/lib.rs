@@ -38,6 +38,7 @@ mod logplex;
 mod names;
 mod page;
 mod passwords;
+mod phases;
 mod releases;
 mod sets;
 mod slugs;
@@ -117,6 +118,7 @@ struct Inner {
     urls: Urls,
     locks: locks::Locks,
     builds: builds::Queue,
+    phases: phases::Phases,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
     passwords: passwords::Guard,
@@ -153,6 +155,7 @@ impl Platform {
             urls: Urls { apps: parts.apps_url, api: parts.api_url },
             locks: locks::Locks::default(),
             builds: builds::Queue::new(limits.concurrent_builds),
+            phases: phases::Phases::default(),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
             passwords: passwords::Guard::new(&limits),
@@ -162,6 +165,7 @@ impl Platform {
             limits,
         };
         inner.fail_interrupted_builds().await?;
+        inner.fail_interrupted_phases().await?;
         inner.expire_sources().await?;
         Ok(Self { inner: Arc::new(inner) })
     }

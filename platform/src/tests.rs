@@ -11,6 +11,7 @@ pub(crate) mod harness;
 mod login;
 mod logs;
 mod pages;
+mod phases;
 mod releases;
 mod schema;
 mod uploads;

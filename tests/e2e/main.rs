@@ -21,6 +21,7 @@ mod kill;
 mod ledger;
 mod node_apps;
 mod observe;
+mod processes;
 mod python_apps;
 mod releases;
 mod s3;
