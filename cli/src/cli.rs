@@ -88,6 +88,9 @@ pub(crate) enum Command {
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
 
+    #[command(name = "certs:ca")]
+    CertsCa(commands::certs::CaArgs),
+
     #[command(alias = "auth:login")]
     Login(commands::auth::LoginArgs),
     #[command(alias = "auth:logout")]
@@ -130,7 +133,7 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, config, deploy, domains, egress, logs, open, ps, releases, version,
+            apps, auth, certs, config, deploy, domains, egress, logs, open, ps, releases, version,
         };
         match self {
             Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
@@ -176,6 +179,7 @@ impl Command {
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
             Self::Whoami(args) => auth::whoami(&Context::open(&args.server)?, &args).await,
@@ -264,6 +268,8 @@ mod tests {
             "wpaas serve --https 127.0.0.1:8443",
             "wpaas serve --https 127.0.0.1:8443 --tls-cert c.pem",
             "wpaas serve --tls-cert c.pem --tls-key k.pem",
+            "wpaas serve --api-https localhost",
+            "wpaas serve --api-tls-cert c.pem",
             "wpaas ps:scale web=5..2",
             "wpaas logs -n 1501",
             "wpaas logs --source router",

@@ -4,6 +4,7 @@
 //! Platform API.
 
 mod api;
+mod api_server;
 mod app_context;
 mod cli;
 mod commands;
@@ -24,6 +25,7 @@ mod progress;
 mod serve;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod wasi;
 
 use std::process::ExitCode;

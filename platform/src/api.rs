@@ -89,6 +89,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/sources", post(sources::create))
         .route("/blobs/missing", post(blobs::missing))
         .route("/blobs/{digest}", put(blobs::put))
+        .route("/certificate-authority", get(catalog::certificate_authority))
         .route("/regions", get(catalog::regions))
         .route("/regions/{region}", get(catalog::region))
         .route("/stacks", get(catalog::stacks))

@@ -92,6 +92,9 @@ pub struct Options {
     pub apps_url: AppsUrl,
     /// Where the API answers, without a slash at its end: `http://127.0.0.1:5080`.
     pub api_url: String,
+    /// The certificate in PEM of the authority that clients of its TLS listeners have to trust, if it has one
+    /// of its own.
+    pub authority: Option<String>,
 }
 
 /// The control plane. Cheap to clone.
@@ -116,6 +119,7 @@ struct Inner {
     logplex: Logplex,
     limits: Limits,
     urls: Urls,
+    authority: Option<String>,
     locks: locks::Locks,
     builds: builds::Queue,
     phases: phases::Phases,
@@ -131,9 +135,18 @@ impl Platform {
     /// Opens the data directory (which is created, migrated, and cleaned of what an earlier process left
     /// unfinished: its builds are failed).
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let Options { data_dir, store, builder, node, logplex, limits, apps_url, api_url } =
-            options;
-        let parts = Parts { data_dir, store, node, logplex, limits, apps_url, api_url };
+        let Options {
+            data_dir,
+            store,
+            builder,
+            node,
+            logplex,
+            limits,
+            apps_url,
+            api_url,
+            authority,
+        } = options;
+        let parts = Parts { data_dir, store, node, logplex, limits, apps_url, api_url, authority };
         Self::open_with(parts, Arc::new(builder)).await
     }
 
@@ -153,6 +166,7 @@ impl Platform {
             node: parts.node,
             logplex: parts.logplex,
             urls: Urls { apps: parts.apps_url, api: parts.api_url },
+            authority: parts.authority,
             locks: locks::Locks::default(),
             builds: builds::Queue::new(limits.concurrent_builds),
             phases: phases::Phases::default(),
@@ -238,6 +252,7 @@ struct Parts {
     limits: Limits,
     apps_url: AppsUrl,
     api_url: String,
+    authority: Option<String>,
 }
 
 impl Inner {

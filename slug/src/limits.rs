@@ -88,6 +88,8 @@ limits! {
     apps = 100_000;
     /// Dynos of one process type.
     dynos_per_process_type = 100;
+    /// Connections of the Platform API's clients, git's among them; further ones wait.
+    api_connections = 2_000;
     /// JSON body of an API request.
     api_body_bytes = MIB;
     /// Requests of one account in an hour, refilled steadily. Heroku allows 4,500; blob uploads and polls of

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod authority;
 mod bad_input;
 mod conformance;
 mod deploy;

@@ -72,6 +72,7 @@ impl Server {
             limits,
             apps_url: AppsUrl { scheme: "http".into(), domain: "localhost".into(), port: 8080 },
             api_url: url.clone(),
+            authority: Some("an authority".into()),
         };
         let platform = Platform::open_with(parts, builder.clone()).await.unwrap();
         let owner = platform.bootstrap().await.unwrap();
