@@ -25,6 +25,7 @@ mod progress;
 mod serve;
 #[cfg(test)]
 mod testing;
+mod rendezvous;
 mod tls;
 mod wasi;
 

@@ -27,6 +27,7 @@ mod config;
 mod data;
 mod db;
 mod domains;
+mod dynos;
 mod egress;
 mod error;
 mod feed;
@@ -40,12 +41,14 @@ mod page;
 mod passwords;
 mod phases;
 mod releases;
+mod rendezvous;
 mod sets;
 mod slugs;
 mod sources;
 mod stacks;
 mod stored;
 mod uploads;
+mod words;
 
 pub use auth::Owner;
 pub use error::Error;
@@ -95,6 +98,9 @@ pub struct Options {
     /// The certificate in PEM of the authority that clients of its TLS listeners have to trust, if it has one
     /// of its own.
     pub authority: Option<String>,
+    /// Where clients of one-off dynos connect to, `HOST:PORT`; what comes there is for [`Platform::attach`]. Without it
+    /// nobody can attach.
+    pub rendezvous: Option<String>,
 }
 
 /// The control plane. Cheap to clone.
@@ -108,6 +114,7 @@ type Ctx = Arc<Inner>;
 struct Urls {
     apps: AppsUrl,
     api: String,
+    rendezvous: Option<String>,
 }
 
 struct Inner {
@@ -123,6 +130,7 @@ struct Inner {
     locks: locks::Locks,
     builds: builds::Queue,
     phases: phases::Phases,
+    waiting: rendezvous::Waiting,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
     passwords: passwords::Guard,
@@ -145,8 +153,10 @@ impl Platform {
             apps_url,
             api_url,
             authority,
+            rendezvous,
         } = options;
-        let parts = Parts { data_dir, store, node, logplex, limits, apps_url, api_url, authority };
+        let urls = Urls { apps: apps_url, api: api_url, rendezvous };
+        let parts = Parts { data_dir, store, node, logplex, limits, urls, authority };
         Self::open_with(parts, Arc::new(builder)).await
     }
 
@@ -165,11 +175,12 @@ impl Platform {
             builder,
             node: parts.node,
             logplex: parts.logplex,
-            urls: Urls { apps: parts.apps_url, api: parts.api_url },
+            urls: parts.urls,
             authority: parts.authority,
             locks: locks::Locks::default(),
             builds: builds::Queue::new(limits.concurrent_builds),
             phases: phases::Phases::default(),
+            waiting: rendezvous::Waiting::new(&limits),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
             passwords: passwords::Guard::new(&limits),
@@ -250,8 +261,7 @@ struct Parts {
     node: Arc<dyn NodeLink>,
     logplex: Logplex,
     limits: Limits,
-    apps_url: AppsUrl,
-    api_url: String,
+    urls: Urls,
     authority: Option<String>,
 }
 

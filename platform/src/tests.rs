@@ -5,6 +5,7 @@ mod apps;
 mod auth;
 mod builds;
 mod config;
+mod dynos;
 mod egress;
 mod fakes;
 pub(crate) mod harness;

@@ -203,7 +203,12 @@ pub(super) fn formation_id(app: &App, process_type: &str) -> String {
     stable_id("formation", &format!("{} {process_type}", app.id))
 }
 
-pub(super) fn dyno(app: &App, dyno: &DynoStatus, extended: Extended) -> Value {
+pub(super) fn dyno(
+    app: &App,
+    dyno: &DynoStatus,
+    attach_url: Option<&str>,
+    extended: Extended,
+) -> Value {
     let state = match dyno.state {
         DynoState::Starting => "starting",
         DynoState::Up => "up",
@@ -213,7 +218,7 @@ pub(super) fn dyno(app: &App, dyno: &DynoStatus, extended: Extended) -> Value {
     let since = dyno.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let object = json!({
         "app": app_ref(app),
-        "attach_url": null,
+        "attach_url": attach_url,
         "command": dyno.command,
         "created_at": since,
         "id": dyno_id(app.id, dyno),

@@ -136,26 +136,33 @@ async fn a_phase_that_the_platforms_end_cut_short_has_failed() {
     let api = &server.api;
     api.create("demo").await;
     api.deploy("demo", "one").await;
+    // As a process that is killed leaves it: nobody wrote down how it ended.
     start(&server, "migrates").await;
     running(&server, 1).await;
-    server.platform.shutdown().await;
-    drop(server);
+    server.platform.inner.fail_interrupted_phases().await.unwrap();
+    let failed = release(api, 3).await;
+    assert_eq!(failed["status"], "failed");
+    let log = std::fs::read_dir(directory.path().join("data/releases")).unwrap().next();
+    let log = std::fs::read_to_string(log.unwrap().unwrap().path()).unwrap();
+    assert!(log.ends_with("Release command interrupted: the platform stopped\n"), "{log}");
+    assert_eq!(release(api, 2).await["current"], true);
+    assert_eq!(api.verification("demo").await["valid"], true);
+}
+
+#[tokio::test]
+async fn a_platform_that_stops_fails_the_phases_that_run() {
+    let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path()).await;
     let api = &server.api;
-    assert_eq!(release(api, 3).await["status"], "failed");
-
-    // The same when nobody could write it down.
-    start(&server, "migrates").await;
+    api.create("demo").await;
+    let build = start(&server, "migrates").await;
     running(&server, 1).await;
-    let pending = "UPDATE release_phases SET status = 'pending' WHERE version = 4";
-    server.tamper(pending).await;
-    let phases = server.platform.inner.fail_interrupted_phases().await;
-    phases.unwrap();
-    let failed = release(api, 4).await;
-    assert_eq!(failed["status"], "failed");
-    let url = failed["output_stream_url"].as_str().unwrap();
-    let kept = std::fs::read_dir(directory.path().join("data/releases")).unwrap().count();
-    assert!(kept == 2 && url.contains("/releases/"), "{kept} {url}");
-    assert_eq!(release(api, 2).await["current"], true);
+    server.platform.begin_shutdown();
+    while release(api, 2).await["status"] == "pending" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(release(api, 2).await["status"], "failed");
+    let path = format!("/apps/demo/builds/{}", build.text("id"));
+    assert_eq!(api.get(&path, "build").await["status"], "succeeded");
     assert_eq!(api.verification("demo").await["valid"], true);
 }
