@@ -25,6 +25,7 @@ mod observe;
 mod processes;
 mod python_apps;
 mod releases;
+mod run;
 mod s3;
 mod steady_load;
 mod upgrade;

@@ -106,8 +106,8 @@ async fn python_workers_take_jobs_from_redis() {
     server
         .log_has_in_order("app", &["app[worker.1]: job one", "app[worker.1]: job two words"])
         .await;
-    let run = server.run(&["run", "-a", "app", "python", "-c", "print('a;$b'); exit(1)"]).await;
-    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "a;$b\n"), "{run:#?}");
+    let run = server.run(&["run", "-a", "app", "python", "-c", "print('a; b'); exit(1)"]).await;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "a; b\n"), "{run:#?}");
 }
 
 #[tokio::test]
@@ -116,19 +116,11 @@ async fn rust_workers_are_programs_of_the_crate() {
     let project = Project::new([
         ("Cargo.toml", "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
         ("Cargo.lock", "version = 3\n\n[[package]]\nname = \"shop\"\nversion = \"0.1.0\"\n"),
-        ("Procfile", "web: ./target/release/shop\nworker: mail-worker --all\n"),
+        ("Procfile", "clock: ./target/release/shop\nworker: mail-worker --all\n"),
         (
             "src/main.rs",
-            "use std::{env, io::{Read, Write}, net::TcpListener};
-             fn main() {
-                 let port: u16 = env::var(\"PORT\").unwrap().parse().unwrap();
-                 for stream in TcpListener::bind((\"0.0.0.0\", port)).unwrap().incoming() {
-                     let mut stream = stream.unwrap();
-                     let _ = stream.read(&mut [0; 4096]);
-                     let head = \"HTTP/1.1 200 OK\\r\\ncontent-length: 3\\r\\nconnection: close\";
-                     let _ = write!(stream, \"{head}\\r\\n\\r\\nweb\");
-                 }
-             }",
+            "fn main() { println!(\"tick {}\", std::env::var(\"DYNO\").unwrap()); loop \
+             { std::thread::sleep(std::time::Duration::from_secs(60)) } }",
         ),
         (
             "src/bin/mail-worker.rs",
@@ -141,10 +133,11 @@ async fn rust_workers_are_programs_of_the_crate() {
         ),
     ]);
     server.deploy(project.path(), "app").await;
-    assert_eq!(server.get("app", "/").await, (200, "web".into()));
-    server.run(&["ps:scale", "worker=1", "-a", "app"]).await.ok();
+    assert_eq!(server.get("app", "/").await.0, 503, "it has no web process");
+    server.run(&["ps:scale", "worker=1", "clock=1", "-a", "app"]).await.ok();
+    server.log_has("app", "app[clock.1]: tick clock.1").await;
     server.log_has("app", "app[worker.1]: ready [\"--all\"]").await;
-    assert_eq!(dynos(&server, "app").await, up(&["worker.1"]));
+    assert_eq!(dynos(&server, "app").await, up(&["clock.1", "worker.1"]));
     server.run(&["ps:scale", "worker=0", "-a", "app"]).await.ok();
     server.log_has("app", "app[worker.1]: asked to end").await;
     let run = server.run(&["run", "-a", "app", "mail-worker", "--once"]).await.ok();

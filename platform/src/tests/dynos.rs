@@ -19,17 +19,17 @@ async fn start(server: &Server, body: Value) -> Value {
 }
 
 /// Connects as a client does and says the secret of the dyno.
-fn connect(server: &Server, dyno: &Value) -> DuplexStream {
+async fn connect(server: &Server, dyno: &Value) -> DuplexStream {
     let url = dyno["attach_url"].as_str().unwrap();
     let secret = url.strip_prefix("rendezvous://localhost:5000/").unwrap().to_owned();
-    attach(server, &secret)
+    attach(server, &secret).await
 }
 
-fn attach(server: &Server, secret: &str) -> DuplexStream {
-    let (mut client, stream) = duplex(4096);
+async fn attach(server: &Server, secret: &str) -> DuplexStream {
+    let (mut client, stream) = duplex(8192);
     let (platform, hello) = (server.platform.clone(), format!("{secret}\r\n"));
     tokio::spawn(async move { platform.attach(stream).await });
-    futures::executor::block_on(client.write_all(hello.as_bytes())).unwrap();
+    client.write_all(hello.as_bytes()).await.unwrap();
     client
 }
 
@@ -55,15 +55,15 @@ async fn a_client_meets_its_dyno_once() {
     assert_eq!(ran.command, ["cat", "my file", "1"]);
     assert_eq!(ran.env, [("OWN".to_owned(), "1".to_owned())]);
     assert_eq!((ran.terminal, ran.longest), (false, Duration::from_secs(60)));
-    let mut client = connect(&server, &dyno);
+    let mut client = connect(&server, &dyno).await;
     client.write_all(b"some input").await.unwrap();
     client.write_all(b"\x04").await.unwrap();
     let expected = "rendezvous\r\nhello\nsome inputbye\n\u{FFFF} heroku-command-exit-status: 3\n";
     assert_eq!(rest(client).await, expected);
     // The secret is used up, and others are none.
-    assert_eq!(rest(connect(&server, &dyno)).await, "");
-    assert_eq!(rest(attach(&server, &"0".repeat(64))).await, "");
-    assert_eq!(rest(attach(&server, &"x".repeat(5000))).await, "");
+    assert_eq!(rest(connect(&server, &dyno).await).await, "");
+    assert_eq!(rest(attach(&server, &"0".repeat(64)).await).await, "");
+    assert_eq!(rest(attach(&server, &"x".repeat(5000)).await).await, "");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn clients_with_a_terminal_and_ours_end_their_input_in_their_own_ways() {
     ] {
         let dyno = start(&server, body.clone()).await;
         assert_eq!(server.node.ran.lock().last().unwrap().terminal, terminal, "{body}");
-        let mut client = connect(&server, &dyno);
+        let mut client = connect(&server, &dyno).await;
         client.write_all(b"a\x04b").await.unwrap();
         let mut seen = vec![0; "rendezvous\r\nhello\na\x04b".len()];
         client.read_exact(&mut seen).await.unwrap();
@@ -130,6 +130,6 @@ async fn dynos_whose_client_does_not_come_are_bounded_in_number_and_time() {
         }
         tokio::task::yield_now().await;
     }
-    assert_eq!(rest(connect(&server, &first)).await, "");
+    assert_eq!(rest(connect(&server, &first).await).await, "");
     start(&server, body).await;
 }
