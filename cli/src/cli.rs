@@ -139,7 +139,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, egress, logs, open, ps, releases, run, version,
+            apps, auth, certs, config, deploy, domains, egress, logs, open, ps, releases, run,
+            version,
         };
         match self {
             Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),

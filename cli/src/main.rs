@@ -22,10 +22,10 @@ mod otel;
 mod output;
 mod prepare;
 mod progress;
+mod rendezvous;
 mod serve;
 #[cfg(test)]
 mod testing;
-mod rendezvous;
 mod tls;
 mod wasi;
 

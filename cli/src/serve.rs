@@ -18,9 +18,11 @@ use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
 
 use crate::{
+    api_server::ApiServer,
+    credentials, dirs, https, limits, memory, metrics, operator_log,
+    otel::Spans,
     rendezvous::{self, Rendezvous},
-    api_server::ApiServer, credentials, dirs, https, limits, memory, metrics, operator_log,
-    otel::Spans, tls, wasi,
+    tls, wasi,
 };
 
 /// Run the platform and a node

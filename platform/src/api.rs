@@ -74,10 +74,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update))
         .route("/apps/{app}/formations/{type}", delete(dynos::restart_type))
         .route("/apps/{app}/formations/{type}/actions/stop", post(dynos::restart_type))
-        .route(
-            "/apps/{app}/dynos",
-            get(dynos::list).post(dynos::create).delete(dynos::restart_all),
-        )
+        .route("/apps/{app}/dynos", get(dynos::list).post(dynos::create).delete(dynos::restart_all))
         .route("/apps/{app}/dynos/{dyno}", get(dynos::info).delete(dynos::restart))
         .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart))
         .route("/apps/{app}/domains", get(domains::list).post(domains::create))

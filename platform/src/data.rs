@@ -48,9 +48,7 @@ impl DataDir {
             _ => {}
         }
         let kept = ["builds", "cache", "releases"].map(|name| data.root.join(name));
-        for directory in
-            [data.scratch(), data.sources()].into_iter().chain(kept)
-        {
+        for directory in [data.scratch(), data.sources()].into_iter().chain(kept) {
             create(&directory).map_err(|error| unusable(error.to_string()))?;
         }
         // Made here because SQLite would let everybody read it; its journal gets the same mode.

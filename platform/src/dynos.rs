@@ -68,12 +68,15 @@ impl Inner {
         vars.extend(wanted.env.clone());
         let words = words::split(command, &vars)?;
         if words.is_empty() {
-            return Err(Error::Invalid("Say which command to run: node script.js, for example.".into()));
+            return Err(Error::Invalid(
+                "Say which command to run: node script.js, for example.".into(),
+            ));
         }
         let rendezvous = self.urls.rendezvous.as_ref().filter(|_| wanted.attach);
         if wanted.attach && rendezvous.is_none() {
             return Err(Error::Invalid(
-                "This platform has no rendezvous, so nobody can attach to a dyno; run it detached.".into(),
+                "This platform has no rendezvous, so nobody can attach to a dyno; run it detached."
+                    .into(),
             ));
         }
         // The size of its window is what a client with a terminal says, and no other.
@@ -109,7 +112,10 @@ impl Inner {
         // A short one may have ended already.
         let status = self.node.dynos(app.id).into_iter().find(|status| status.name == dyno);
         let status = status.unwrap_or_else(|| ended(&dyno, command, &release));
-        self.say(app.id, format!("Starting process with command `{command}` by user {}", user.email));
+        self.say(
+            app.id,
+            format!("Starting process with command `{command}` by user {}", user.email),
+        );
         let attach_url = match rendezvous {
             None => None,
             Some(place) => {

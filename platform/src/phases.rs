@@ -243,7 +243,10 @@ impl Inner {
     async fn phase(&self, begun: &Begun, output: &Output) -> bool {
         let Begun { release, user, .. } = begun;
         let version = release.version;
-        self.say(release.app, format!("Running release v{version} commands by user {}", user.email));
+        self.say(
+            release.app,
+            format!("Running release v{version} commands by user {}", user.email),
+        );
         let last_words = |text: &str| {
             output.last_words(text);
             begun.echo.iter().for_each(|echo| echo.last_words(text));
@@ -328,7 +331,10 @@ impl Inner {
                 self.publish(spec).await
             }
             None => {
-                self.say(app, format!("Release v{version} command failed; the release before it stays"));
+                self.say(
+                    app,
+                    format!("Release v{version} command failed; the release before it stays"),
+                );
                 Ok(())
             }
         }

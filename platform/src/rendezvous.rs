@@ -5,15 +5,13 @@
 //! 0x04 when their input ends. wpaas' own command ends its direction of the TLS connection instead, and says so when it
 //! asks for the dyno, so that its input may hold any byte.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
+    sync::watch,
+};
 use uuid::Uuid;
 use wpaas_slug::{
     Limits,
@@ -29,6 +27,9 @@ const GREETING: &[u8] = b"rendezvous\r\n";
 const END_OF_INPUT: u8 = 0x04;
 /// A 0x04 that nothing follows for this long is the end; in the middle of a file it is followed at once.
 const END_SETTLES: Duration = Duration::from_millis(50);
+/// How long a client has to send its 0x04 after its dyno has ended. The heroku command sends it also when its input was empty
+/// from the start, and takes a connection that has ended by then for a failure.
+const LAST_INPUT: Duration = Duration::from_millis(250);
 /// The longest first line: the secret is 64 digits.
 const HELLO_BYTES: usize = 128;
 
@@ -71,7 +72,9 @@ impl Waiting {
         if self.sessions.lock().len() < self.most {
             return Ok(());
         }
-        Err(Error::Busy("Too many dynos wait for somebody to attach; try again in a minute.".into()))
+        Err(Error::Busy(
+            "Too many dynos wait for somebody to attach; try again in a minute.".into(),
+        ))
     }
 
     fn take(&self, digest: &str) -> Option<Session> {
@@ -159,9 +162,11 @@ impl Session {
         to.write_all(GREETING).await?;
         to.flush().await?;
         let (mut output, mut input) = tokio::io::split(stream);
+        let (told, mut input_ended) = watch::channel(input_end != InputEnd::Byte);
         let up = async {
             let ended = pass_input(from, &mut input, input_end, capacity).await;
             if ended.is_ok() {
+                told.send_replace(true);
                 let _ = input.shutdown().await;
                 if input_end == InputEnd::Direction {
                     // Nothing more can come from there.
@@ -178,6 +183,8 @@ impl Session {
                 let status = run.wait().await;
                 to.write_all(words::status_line(status).as_bytes()).await?;
             }
+            to.flush().await?;
+            let _ = tokio::time::timeout(LAST_INPUT, input_ended.wait_for(|ended| *ended)).await;
             to.shutdown().await
         };
         let passed = tokio::select! {

@@ -46,8 +46,8 @@ async fn node_workers_are_scaled_restarted_and_rest_after_crashes() {
     server.run(&["ps:scale", "worker-2", "clock+1", "-a", "app"]).await.ok();
     server.log_has("app", "app[clock.1]: job 3 slow").await;
     for number in 2..=3 {
-        let [asked, exit] = ["asked to end", "exit 0"]
-            .map(|text| format!("app[worker.{number}]: {text}"));
+        let [asked, exit] =
+            ["asked to end", "exit 0"].map(|text| format!("app[worker.{number}]: {text}"));
         let down = format!("heroku[worker.{number}]: State changed from up to down");
         server.log_has_in_order("app", &[&asked, &exit, &down]).await;
     }

@@ -141,7 +141,10 @@ mod tests {
     #[test]
     fn words_reach_the_platform_as_they_were_given() {
         assert_eq!(parsed(&["node script.js --x"]), "node script.js --x");
-        assert_eq!(parsed(&["node", "script.js", "--x", "a b", "$A"]), "node script.js --x 'a b' '$A'");
+        assert_eq!(
+            parsed(&["node", "script.js", "--x", "a b", "$A"]),
+            "node script.js --x 'a b' '$A'"
+        );
         assert_eq!(parsed(&["-x", "--", "-a"]), "-a");
         assert_eq!(parsed(&["--type", "worker", "--", "--once"]), "worker --once");
         let args = Command::try_parse_from(["run", "-e", "A=1;B=x=y", "a"]).unwrap().args;

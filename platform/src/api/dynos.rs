@@ -98,8 +98,7 @@ pub(super) async fn create(
     let (change, whose) = (ctx.clone(), app.clone());
     let started =
         to_the_end(async move { change.run_one_off(&whose, &user, wanted).await }).await?;
-    let object =
-        serialise::dyno(&app, &started.status, started.attach_url.as_deref(), extended);
+    let object = serialise::dyno(&app, &started.status, started.attach_url.as_deref(), extended);
     Ok(reply(StatusCode::CREATED, &object))
 }
 

@@ -132,8 +132,7 @@ pub(super) fn release(
 ) -> Value {
     let was_live = phase.is_none_or(|phase| phase.status == Status::Succeeded);
     let updated_at = phase.map_or(&release.created_at, |phase| &phase.updated_at);
-    let output =
-        phase.map(|phase| format!("{}/releases/{}/output", inner.urls.api, phase.token));
+    let output = phase.map(|phase| format!("{}/releases/{}/output", inner.urls.api, phase.token));
     let slug = release.event.slug.as_ref();
     let artifacts: Vec<Value> =
         slug.iter().map(|slug| json!({"id": slug.id, "type": "slug"})).collect();
@@ -212,7 +211,9 @@ pub(super) fn dyno(
     let state = match dyno.state {
         DynoState::Starting => "starting",
         DynoState::Up => "up",
-        DynoState::Idle => "idle",
+        DynoState::Idle if extended.0 => "idle",
+        // Ready for a request, which is what Heroku's clients wait for (`heroku ps:wait` knows no other state).
+        DynoState::Idle => "up",
         DynoState::Crashed => "crashed",
     };
     let since = dyno.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

@@ -218,7 +218,8 @@ impl State {
                 }
             }
             Event::Phase(PhaseEvent { version, succeeded, .. }) => {
-                let ended = if succeeded { phases::Status::Succeeded } else { phases::Status::Failed };
+                let ended =
+                    if succeeded { phases::Status::Succeeded } else { phases::Status::Failed };
                 match self.phases.get_mut(&version) {
                     Some(phase) if phase.0 == phases::Status::Pending => *phase = (ended, label),
                     _ => return Err(format!("no release phase of v{version} was running")),
@@ -300,7 +301,9 @@ impl State {
             }
         }
         match stored.into_keys().next() {
-            Some(extra) => fault(String::new(), format!("v{extra} has no release phase, and is said to")),
+            Some(extra) => {
+                fault(String::new(), format!("v{extra} has no release phase, and is said to"))
+            }
             None => Ok(None),
         }
     }

@@ -50,7 +50,10 @@ async fn a_client_meets_its_dyno_once() {
         "type": "run", "size": "basic", "time_to_live": 60,
     });
     let dyno = start(&server, body).await;
-    assert_eq!((&dyno["name"], &dyno["command"]), (&json!("run.1000"), &json!("cat \"$NAME\" ${OWN:-x}")));
+    assert_eq!(
+        (&dyno["name"], &dyno["command"]),
+        (&json!("run.1000"), &json!("cat \"$NAME\" ${OWN:-x}"))
+    );
     let ran = server.node.ran.lock()[0].clone();
     assert_eq!(ran.command, ["cat", "my file", "1"]);
     assert_eq!(ran.env, [("OWN".to_owned(), "1".to_owned())]);
@@ -125,7 +128,8 @@ async fn dynos_whose_client_does_not_come_are_bounded_in_number_and_time() {
     server.api.refused("POST", "/apps/demo/dynos", body.clone(), 429).await;
     loop {
         let log = server.api.log("demo").await.join("\n");
-        if log.contains("heroku[run.1000]: Error R13 (Attach error) -> Failed to attach to process") {
+        if log.contains("heroku[run.1000]: Error R13 (Attach error) -> Failed to attach to process")
+        {
             break;
         }
         tokio::task::yield_now().await;

@@ -35,7 +35,10 @@ async fn a_release_goes_live_when_its_phase_succeeds() {
     assert_eq!(pending["eligible_for_rollback"], false);
     assert_eq!(release(api, 2).await["current"], true);
     assert_eq!(server.node.versions(id), [2]);
-    assert_eq!(server.platform.snapshot().await.unwrap().apps[0].release.as_ref().unwrap().version, 2);
+    assert_eq!(
+        server.platform.snapshot().await.unwrap().apps[0].release.as_ref().unwrap().version,
+        2
+    );
 
     // No other release meanwhile, but everything else.
     let message = api.refused("PATCH", "/apps/demo/config-vars", json!({"A": "1"}), 409).await;
@@ -85,7 +88,10 @@ async fn a_failing_phase_leaves_the_release_before_it() {
     assert_eq!((&failed["status"], &failed["current"]), (&json!("failed"), &json!(false)));
     let url = failed["output_stream_url"].as_str().unwrap();
     let kept = api.request("GET", url).send().await.unwrap().text().await.unwrap();
-    assert!(kept.ends_with("bye\n !     Release command failed: it exited with status 1\n"), "{kept}");
+    assert!(
+        kept.ends_with("bye\n !     Release command failed: it exited with status 1\n"),
+        "{kept}"
+    );
     assert_eq!(api.get("/apps/demo/config-vars", "config-vars").await, json!({}));
     assert_eq!(server.node.versions(id), [2]);
     let message = api.refused("POST", "/apps/demo/releases", json!({"release": 3}), 422).await;
@@ -99,7 +105,8 @@ async fn a_failing_phase_leaves_the_release_before_it() {
     *server.node.status.lock() = 0;
     server.node.ends.add_permits(1);
     // Rollbacks and releases by the API have one, too.
-    let back = api.call("POST", "/apps/demo/releases", Some(json!({"release": 2})), (201, "release"));
+    let back =
+        api.call("POST", "/apps/demo/releases", Some(json!({"release": 2})), (201, "release"));
     let back = back.await;
     assert_eq!((&back.body["version"], back.text("status")), (&json!(5), "pending".to_owned()));
     let url = back.text("output_stream_url");

@@ -121,10 +121,18 @@ fn unknown(config: &SlugConfig, first: &str) -> OneOffError {
         format!("{}{more}", names.into_iter().take(SHOWN).collect::<Vec<_>>().join(", "))
     };
     let runs = |(name, process): (&_, &ProcessType)| (process.world == World::Cli).then_some(*name);
-    let processes = config.processes.iter().filter_map(|(name, process)| runs((&name.as_str(), process)));
-    let known = match (list(processes.collect()), list(config.programs.keys().map(String::as_str).collect())) {
-        (none, programs) if none.is_empty() && programs.is_empty() => "it has none to run".to_owned(),
-        (processes, programs) if programs.is_empty() => format!("its process types are {processes}"),
+    let processes =
+        config.processes.iter().filter_map(|(name, process)| runs((&name.as_str(), process)));
+    let known = match (
+        list(processes.collect()),
+        list(config.programs.keys().map(String::as_str).collect()),
+    ) {
+        (none, programs) if none.is_empty() && programs.is_empty() => {
+            "it has none to run".to_owned()
+        }
+        (processes, programs) if programs.is_empty() => {
+            format!("its process types are {processes}")
+        }
         (processes, programs) if processes.is_empty() => format!("its programs are {programs}"),
         (processes, programs) => {
             format!("its process types are {processes}, and its programs {programs}")
@@ -144,8 +152,7 @@ fn spec(
 ) -> DynoSpec {
     // The world of a command, whatever the component is in other process types.
     let component = ComponentRef::Stack;
-    let process =
-        ProcessType::new(job.shown.clone(), component, World::Cli, found.args.clone());
+    let process = ProcessType::new(job.shown.clone(), component, World::Cli, found.args.clone());
     let pre = GuestPre::Command(found.program.clone());
     let guest = Guest { code: Arc::clone(&found.code), pre };
     let mut spec = parts.dyno_spec(tenant, (&job.kind, &process), &guest, limits);

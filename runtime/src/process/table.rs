@@ -98,7 +98,12 @@ impl OneOffs {
     /// The app's one-off dynos as `ps` shows them.
     pub(crate) fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {
         let all = self.0.lock();
-        all.apps.get(&app).into_iter().flatten().map(|(_, running)| running.status.clone()).collect()
+        all.apps
+            .get(&app)
+            .into_iter()
+            .flatten()
+            .map(|(_, running)| running.status.clone())
+            .collect()
     }
 
     /// Asks one of the app's dynos to end, or all.

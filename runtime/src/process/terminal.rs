@@ -233,7 +233,11 @@ mod tests {
             ("print(1)\r", vec![typed("print(1)\n")], "print(1)\n"),
             ("ab\x7fc\r", vec![typed("ac\n")], "ab\x08 \x08c\n"),
             ("ä\x7f\x7f\x7fx\r", vec![typed("x\n")], "ä\x08 \x08x\n"),
-            ("one two \x17x\r", vec![typed("one x\n")], "one two \x08 \x08\x08 \x08\x08 \x08\x08 \x08x\n"),
+            (
+                "one two \x17x\r",
+                vec![typed("one x\n")],
+                "one two \x08 \x08\x08 \x08\x08 \x08\x08 \x08x\n",
+            ),
             ("ab\x15c\r", vec![typed("c\n")], "ab\x08 \x08\x08 \x08c\n"),
             ("a\x1b[A\x1b[1;5Cb\x1bOP\r", vec![typed("ab\n")], "ab\n"),
             ("a\x04\x04", vec![typed("a"), Pressed::End], "a"),

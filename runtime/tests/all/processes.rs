@@ -262,7 +262,8 @@ async fn one_off_dynos_can_be_stopped_and_do_not_run_for_ever() {
     let start = async |what: &str| {
         let (job, mut output) = watched(&app, &["worker.wasm", what]);
         let (input, stdin) = duplex(16);
-        let run = host.node.run(OneOff { input: Input::Stream(Box::new(stdin)), ..job }).await.unwrap();
+        let run =
+            host.node.run(OneOff { input: Input::Stream(Box::new(stdin)), ..job }).await.unwrap();
         soon(output.read_exact(&mut [0; 6])).await.unwrap();
         (run, output, input)
     };
@@ -350,10 +351,14 @@ async fn commands_that_are_none_are_refused() {
     };
     assert!(error(&["web"]).await.contains("answers requests"));
     let unknown = error(&["bash", "-l"]).await;
-    let says = "\"bash\" is no command of this app; a dyno has no shell, and its process types are worker";
+    let says =
+        "\"bash\" is no command of this app; a dyno has no shell, and its process types are worker";
     assert_eq!(unknown, says);
     let unknown = error(&["workers"]).await;
-    assert!(unknown.ends_with("is no command of this app; its process types are worker"), "{unknown}");
+    assert!(
+        unknown.ends_with("is no command of this app; its process types are worker"),
+        "{unknown}"
+    );
     assert!(error(&[]).await.contains("no command"));
     assert!(error(&["attack.wasm"]).await.contains("cannot run as a dyno"));
     let nobody = crate::support::app("nobody", None);

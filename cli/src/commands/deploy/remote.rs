@@ -77,7 +77,10 @@ pub(super) async fn deploy(
     let release: Release = client.get_as(&["apps", &app.name, "releases", &id]).await?;
     // Its output was part of the build's.
     if release.status == "failed" {
-        bail!("v{} was built and could not be released: its release command failed", release.version);
+        bail!(
+            "v{} was built and could not be released: its release command failed",
+            release.version
+        );
     }
     let release = releases::settled(context, &app.name, release).await?;
     // The platform says when a release is live; a complaint instead means that the node did not take it.

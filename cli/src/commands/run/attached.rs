@@ -82,7 +82,9 @@ async fn trusted(context: &Context) -> anyhow::Result<RootCertStore> {
                 roots.add(certificate.context("the server's certificate authority")?)?;
             }
         }
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+        None => {
+            drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs))
+        }
     }
     Ok(roots)
 }
