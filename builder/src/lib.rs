@@ -28,6 +28,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 use buildpacks::Tools;
 pub use error::{Error, Kind};
 pub use output::Output;
+pub use sandbox::with_memory_limit;
 use sandbox::{Host, Sandbox};
 pub use toolchain::stack::Stack;
 use toolchain::{lock::Lock, stack::Stacks};

@@ -102,14 +102,17 @@ impl ApiServer {
             tracing::debug!(%client, "{error}");
         }
         let served = match tls {
-            None => self.http(stream).await,
+            None => self.http(stream, false).await,
             Some(tls) => {
                 let shaken = tokio::select! {
                     shaken = tokio::time::timeout(self.handshake, tls.accept(stream)) => shaken,
                     () = self.stop.cancelled() => return,
                 };
                 match shaken {
-                    Ok(Ok(stream)) => self.http(stream).await,
+                    Ok(Ok(stream)) => {
+                        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        self.http(stream, h2).await
+                    }
                     Ok(Err(error)) => Err(error.into()),
                     Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
                 }
@@ -120,13 +123,22 @@ impl ApiServer {
         }
     }
 
-    async fn http<S>(&self, stream: S) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    /// The protocol is said and not found out: hyper-util has no time limit for finding it out.
+    async fn http<S>(
+        &self,
+        stream: S,
+        h2: bool,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let protocol = match self.protocol.clone() {
+            protocol if h2 => protocol.http2_only(),
+            protocol => protocol.http1_only(),
+        };
         let service = TowerToHyperService::new(self.router.clone());
         let mut connection =
-            std::pin::pin!(self.protocol.serve_connection(TokioIo::new(stream), service));
+            std::pin::pin!(protocol.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             served = connection.as_mut() => return served,
             () = self.stop.cancelled() => {}

@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 /// Every command; the names are the heroku CLI's.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Prepare(prepare::Args),
     Dev(dev::Args),
     #[command(hide = true)]
@@ -94,6 +94,11 @@ pub(crate) enum Command {
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
 
+    #[command(name = "git:remote")]
+    GitRemote(commands::git::RemoteArgs),
+    #[command(name = "git:credentials")]
+    GitCredentials(commands::git::CredentialsArgs),
+
     #[command(name = "certs:ca")]
     CertsCa(commands::certs::CaArgs),
 
@@ -124,7 +129,7 @@ impl Command {
     async fn dispatch(self) -> anyhow::Result<()> {
         match self {
             // These end on signals in their own way.
-            Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Serve(args) => Box::pin(serve::run(*args)).await,
             Self::Prepare(args) => Box::pin(prepare::run(args)).await,
             Self::Dev(args) => Box::pin(dev::run(args)).await,
             client => {
@@ -139,7 +144,7 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, egress, logs, open, ps, releases, run,
+            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases, run,
             version,
         };
         match self {
@@ -191,6 +196,8 @@ impl Command {
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
+            Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
             Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
@@ -256,6 +263,8 @@ mod tests {
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
+            "wpaas git:remote -a demo -r staging",
+            "wpaas certs:ca --pem",
             "wpaas apps --api http://127.0.0.1:5081",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -163,6 +163,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         limits,
         apps_url,
         api_url: api_url.clone(),
+        git_url: tls_url.clone(),
         authority: certificates.authority().map(str::to_owned),
         rendezvous: rendezvous_place.clone(),
     })
@@ -245,7 +246,7 @@ async fn serve_until_signal(
         let plain = server.clone().serve(api, None);
         match tls {
             Some((listener, config)) => {
-                drop(tokio::join!(plain, server.serve(listener, Some(config))))
+                tokio::join!(plain, server.serve(listener, Some(config)));
             }
             None => plain.await,
         }

@@ -30,6 +30,7 @@ mod egress;
 mod error;
 mod extract;
 mod formation;
+mod git;
 mod log_sessions;
 mod range;
 mod releases;
@@ -94,6 +95,9 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/regions/{region}", get(catalog::region))
         .route("/stacks", get(catalog::stacks))
         .route("/stacks/{stack}", get(catalog::stack))
+        .route("/{repository}/info/refs", get(git::refs))
+        .route("/{repository}/git-receive-pack", post(git::receive))
+        .route("/{repository}/git-upload-pack", post(git::upload))
         .route_layer(from_fn_with_state(ctx.clone(), authenticate));
     // These are protected by the token in their URL, or by a password.
     let by_url = Router::new()

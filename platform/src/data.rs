@@ -47,7 +47,7 @@ impl DataDir {
             }
             _ => {}
         }
-        let kept = ["builds", "cache", "releases"].map(|name| data.root.join(name));
+        let kept = ["builds", "cache", "git", "releases"].map(|name| data.root.join(name));
         for directory in [data.scratch(), data.sources()].into_iter().chain(kept) {
             create(&directory).map_err(|error| unusable(error.to_string()))?;
         }
@@ -96,6 +96,11 @@ impl DataDir {
         self.root.join("cache").join(app.to_string())
     }
 
+    /// An app's git repository.
+    pub(crate) fn repository(&self, app: Uuid) -> PathBuf {
+        self.root.join("git").join(format!("{app}.git"))
+    }
+
     /// A new scratch directory, removed when dropped.
     pub(crate) fn scratch_dir(&self) -> Result<tempfile::TempDir, Error> {
         tempfile::tempdir_in(self.scratch()).map_err(io("scratch directory"))
@@ -127,6 +132,7 @@ impl DataDir {
         self.forget_builds(builds).await;
         self.forget_release_logs(releases).await;
         forgotten(tokio::fs::remove_dir_all(self.cache(app)).await);
+        forgotten(tokio::fs::remove_dir_all(self.repository(app)).await);
     }
 }
 

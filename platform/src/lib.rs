@@ -32,6 +32,7 @@ mod egress;
 mod error;
 mod feed;
 mod formation;
+mod git;
 mod ledger;
 mod locks;
 mod log_sessions;
@@ -95,6 +96,8 @@ pub struct Options {
     pub apps_url: AppsUrl,
     /// Where the API answers, without a slash at its end: `http://127.0.0.1:5080`.
     pub api_url: String,
+    /// Where git is served, the same way: `https://localhost:5443`. Without it git URLs are those of the API.
+    pub git_url: Option<String>,
     /// The certificate in PEM of the authority that clients of its TLS listeners have to trust, if it has one
     /// of its own.
     pub authority: Option<String>,
@@ -115,6 +118,14 @@ struct Urls {
     apps: AppsUrl,
     api: String,
     rendezvous: Option<String>,
+    git: String,
+}
+
+impl Urls {
+    /// The repository of an app: `https://localhost:5443/demo.git`.
+    fn git(&self, app: &str) -> String {
+        format!("{}/{app}.git", self.git)
+    }
 }
 
 struct Inner {
@@ -128,6 +139,8 @@ struct Inner {
     urls: Urls,
     authority: Option<String>,
     locks: locks::Locks,
+    pushes: locks::Locks,
+    git_requests: Arc<Semaphore>,
     builds: builds::Queue,
     phases: phases::Phases,
     waiting: rendezvous::Waiting,
@@ -152,10 +165,12 @@ impl Platform {
             limits,
             apps_url,
             api_url,
+            git_url,
             authority,
             rendezvous,
         } = options;
-        let urls = Urls { apps: apps_url, api: api_url, rendezvous };
+        let git = git_url.unwrap_or_else(|| api_url.clone());
+        let urls = Urls { apps: apps_url, api: api_url, git, rendezvous };
         let parts = Parts { data_dir, store, node, logplex, limits, urls, authority };
         Self::open_with(parts, Arc::new(builder)).await
     }
@@ -178,6 +193,10 @@ impl Platform {
             urls: parts.urls,
             authority: parts.authority,
             locks: locks::Locks::default(),
+            pushes: locks::Locks::default(),
+            git_requests: Arc::new(Semaphore::new(
+                Limits::size(limits.concurrent_git_requests).clamp(1, Semaphore::MAX_PERMITS),
+            )),
             builds: builds::Queue::new(limits.concurrent_builds),
             phases: phases::Phases::default(),
             waiting: rendezvous::Waiting::new(&limits),

@@ -82,7 +82,9 @@ fn quoted<S: Iterator<Item = char>>(
     loop {
         match signs.next() {
             None => {
-                return Err(Error::Invalid("A quotation mark of the command is not closed.".into()));
+                return Err(Error::Invalid(
+                    "A quotation mark of the command is not closed.".into(),
+                ));
             }
             Some(sign) if sign == mark => return Ok(()),
             Some(sign) => take(sign, signs)?,

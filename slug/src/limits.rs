@@ -79,6 +79,22 @@ limits! {
     /// process of that version that still runs, or a downgrade.
     code_keep_days = 14;
 
+    // -- git
+    /// What one push may send; beyond it git refuses the pack.
+    git_pack_bytes = 256 * MIB;
+    /// An app's repository; beyond it pushes are refused.
+    git_repository_bytes = 1024 * MIB;
+    /// Branches and tags of a repository.
+    git_refs = 1_000;
+    /// Private memory that one process of git's can write to (`RLIMIT_DATA`).
+    git_memory_bytes = 1024 * MIB;
+    /// A push from its first byte to its last, the build included; then git is ended.
+    git_request_ms = 60 * 60_000;
+    /// What a fetch says that it has and wants.
+    git_fetch_request_bytes = 4 * MIB;
+    /// Pushes and fetches at the same time; further ones are refused.
+    concurrent_git_requests = 32;
+
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
     config_vars_bytes = 64 * KIB;

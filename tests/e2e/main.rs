@@ -17,6 +17,7 @@ mod conformance;
 mod deploy;
 mod dev;
 mod egress;
+mod git_push;
 mod https;
 mod kill;
 mod ledger;

@@ -66,6 +66,8 @@ pub(crate) struct App {
     pub(crate) name: String,
     /// Where it answers.
     pub(crate) web_url: Option<String>,
+    /// Where its repository is.
+    pub(crate) git_url: Option<String>,
     /// Whose it is.
     pub(crate) owner: User,
     /// Where it runs.

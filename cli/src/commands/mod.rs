@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod domains;
 pub(crate) mod egress;
+pub(crate) mod git;
 pub(crate) mod logs;
 pub(crate) mod open;
 pub(crate) mod ps;

@@ -100,7 +100,7 @@ pub(super) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<Sl
         "buildpack_provided_description": slug.and_then(|slug| slug.buildpack.clone()),
         "created_at": time(&app.created_at),
         "generation": {"id": stable_id("generation", "cedar"), "name": "cedar"},
-        "git_url": format!("https://git.{}/{}.git", inner.urls.apps.domain, app.name),
+        "git_url": inner.urls.git(&app.name),
         "id": app.id,
         "internal_routing": false,
         "maintenance": app.maintenance,

@@ -73,6 +73,7 @@ impl Server {
             urls: Urls {
                 apps: AppsUrl { scheme: "http".into(), domain: "localhost".into(), port: 8080 },
                 api: url.clone(),
+                git: url.clone(),
                 rendezvous: Some("localhost:5000".into()),
             },
             authority: Some("an authority".into()),
