@@ -83,7 +83,9 @@ async fn trusted(context: &Context) -> anyhow::Result<RootCertStore> {
             }
         }
         None => {
-            drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs))
+            // Those that cannot be read are the system's own trouble; the handshake says when one is missing.
+            let known = rustls_native_certs::load_native_certs().certs;
+            let _ = roots.add_parsable_certificates(known);
         }
     }
     Ok(roots)
