@@ -1,5 +1,5 @@
-//! The release phase: the process type `release` of a slug runs once, as a one-off dyno of the release to be, before that
-//! release goes live. When it fails, the release before it stays.
+//! The release phase: the process type `release` of a slug runs once, as a one-off dyno of the release to be,
+//! before that release goes live. When it fails, the release before it stays.
 //!
 //! Such a release is recorded when its phase begins, as pending: its ledger entry says that it has a phase. A second entry
 //! says how the phase ended. While it runs the app's lock is free, so that the app can be scaled or put into

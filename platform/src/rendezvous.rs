@@ -1,5 +1,5 @@
-//! The rendezvous: where the client that started a one-off dyno meets it. The client connects with TLS, says the secret of
-//! its `attach_url`, is greeted, and from then on bytes go both ways until the dyno ends.
+//! The rendezvous: where the client that started a one-off dyno meets it. The client connects with TLS, says the
+//! secret of its `attach_url`, is greeted, and from then on bytes go both ways until the dyno ends.
 //!
 //! The protocol is Heroku's (`rendezvous://HOST:PORT/SECRET`). It has no way to end one direction: clients send a byte
 //! 0x04 when their input ends. wpaas' own command ends its direction of the TLS connection instead, and says so when it

@@ -1,5 +1,5 @@
-//! The command of a one-off dyno, split into words as a shell would split it. There is no shell in a dyno: what would need
-//! one is refused by name.
+//! The command of a one-off dyno, split into words as a shell would split it. There is no shell in a dyno: what would
+//! need one is refused by name.
 
 use std::iter::Peekable;
 

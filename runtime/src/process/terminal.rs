@@ -1,5 +1,5 @@
-//! The terminal of a one-off dyno. Its client's own terminal is in raw mode and sends each key as it is pressed, so what
-//! a kernel's line discipline does is done here: keys are echoed, a line can be corrected until it is ended, ^C ends the
+//! The terminal of a one-off dyno. Its client's own terminal is in raw mode and sends each key as it is pressed, so
+//! what a kernel's line discipline does is done here: keys are echoed, a line can be corrected until it is ended, ^C ends the
 //! process and ^D its input. WASI has nothing by which a guest could ask for its keys raw.
 
 use std::{future::Future, sync::Arc};
