@@ -38,8 +38,17 @@ impl Server {
         // The benchmarks themselves are no reason to refuse requests.
         let mut all = vec![("WPAAS_LIMIT_API_REQUESTS_PER_HOUR", "100000000")];
         all.extend(variables);
-        let arguments =
-            ["serve", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0", "--api-https", "none"];
+        let arguments = [
+            "serve",
+            "--http",
+            "127.0.0.1:0",
+            "--api",
+            "127.0.0.1:0",
+            "--api-https",
+            "none",
+            "--rendezvous",
+            "none",
+        ];
         let running = Running::start_in(Arc::clone(home), &all, &arguments, "wpaas deploy").await?;
         let apps = running.word_after("apps   http://")?;
         let port = apps.rsplit(':').next().context("no port")?;

@@ -115,18 +115,9 @@ async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpac
         external.detect(build).await?;
         return Ok(Box::new(external));
     }
-    // Before anything about a language, because nothing could be served without it.
-    if let Some(procfile) = build.procfile
-        && !procfile.contains_key("web")
-    {
-        let declares: Vec<&str> = procfile.keys().map(String::as_str).collect();
-        let declares = if declares.is_empty() { "nothing".into() } else { declares.join(", ") };
-        return Err(Error::procfile(
-            None,
-            format!(
-                "it declares no web process (it declares {declares}); add a line such as `web: npm start`"
-            ),
-        ));
+    if build.procfile.is_some_and(Commands::is_empty) {
+        let reason = "it declares no process type; add a line such as `web: npm start`";
+        return Err(Error::procfile(None, reason));
     }
     let known: [Box<dyn Buildpack>; 4] =
         [Box::new(Prebuilt), Box::new(NodeJs), Box::new(Python), Box::new(Rust)];
@@ -203,6 +194,7 @@ async fn finish(
         buildpack,
         stack: compiled.stack.as_ref().map(|stack| stack.name.clone()),
         processes: compiled.processes,
+        programs: compiled.programs,
         tree: dir.to_owned(),
         leave_out: compiled.leave_out,
         components: compiled.components,

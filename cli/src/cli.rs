@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Releases(commands::releases::ListArgs),
     #[command(name = "releases:info")]
     ReleasesInfo(commands::releases::InfoArgs),
+    #[command(name = "releases:output")]
+    ReleasesOutput(commands::releases::OutputArgs),
     #[command(name = "releases:verify")]
     ReleasesVerify(commands::releases::VerifyArgs),
     #[command(alias = "releases:rollback")]
@@ -79,6 +81,10 @@ pub(crate) enum Command {
     PsScale(commands::ps::ScaleArgs),
     #[command(name = "ps:restart", alias = "restart", alias = "dyno:restart")]
     PsRestart(commands::ps::RestartArgs),
+
+    #[command(name = "ps:stop", alias = "stop", alias = "ps:kill", alias = "dyno:stop")]
+    PsStop(commands::ps::StopArgs),
+    Run(commands::run::Args),
 
     Logs(commands::logs::Args),
 
@@ -138,7 +144,7 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases,
+            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases, run,
             version,
         };
         match self {
@@ -168,6 +174,9 @@ impl Command {
             Self::ReleasesInfo(args) => {
                 releases::info(&Context::open(&args.target.server)?, &args).await
             }
+            Self::ReleasesOutput(args) => {
+                releases::output(&Context::open(&args.target.server)?, &args).await
+            }
             Self::ReleasesVerify(args) => {
                 releases::verify(&Context::open(&args.target.server)?, &args).await
             }
@@ -177,6 +186,8 @@ impl Command {
             Self::Ps(args) => ps::list(&Context::open(&args.target.server)?, &args).await,
             Self::PsScale(args) => ps::scale(&Context::open(&args.target.server)?, &args).await,
             Self::PsRestart(args) => ps::restart(&Context::open(&args.target.server)?, &args).await,
+            Self::PsStop(args) => ps::stop(&Context::open(&args.target.server)?, &args).await,
+            Self::Run(args) => run::run(&Context::open(&args.target.server)?, &args).await,
             Self::Logs(args) => logs::run(&Context::open(&args.target.server)?, &args).await,
             Self::Domains(args) => domains::list(&Context::open(&args.target.server)?, &args).await,
             Self::DomainsAdd(args) => {
@@ -245,6 +256,10 @@ mod tests {
             "wpaas rollback 3 --app demo",
             "wpaas ps:scale web=0..20 worker+1",
             "wpaas ps:restart web.1",
+            "wpaas ps:stop run.1234",
+            "wpaas run -x -a demo node script.js --flag",
+            "wpaas run -d --env A=1 -- python x.py",
+            "wpaas releases:output v3 -a demo",
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
@@ -274,6 +289,8 @@ mod tests {
             "wpaas releases:info latest",
             "wpaas rollback v0",
             "wpaas releases -n 0",
+            "wpaas ps:stop",
+            "wpaas run --env A x",
             "wpaas ps:scale web",
             "wpaas serve --https 127.0.0.1:8443",
             "wpaas serve --https 127.0.0.1:8443 --tls-cert c.pem",

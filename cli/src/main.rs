@@ -22,6 +22,7 @@ mod otel;
 mod output;
 mod prepare;
 mod progress;
+mod rendezvous;
 mod serve;
 #[cfg(test)]
 mod testing;

@@ -18,8 +18,11 @@ use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
 
 use crate::{
-    api_server::ApiServer, credentials, dirs, https, limits, memory, metrics, operator_log,
-    otel::Spans, tls, wasi,
+    api_server::ApiServer,
+    credentials, dirs, https, limits, memory, metrics, operator_log,
+    otel::Spans,
+    rendezvous::{self, Rendezvous},
+    tls, wasi,
 };
 
 /// Run the platform and a node
@@ -54,6 +57,8 @@ pub(crate) struct Args {
     api_address: SocketAddr,
     #[command(flatten)]
     tls: tls::Args,
+    #[command(flatten)]
+    rendezvous: rendezvous::Args,
     /// Slug store: a directory, or s3://BUCKET/PREFIX with the usual AWS_* variables [default: DATA/store]
     #[arg(long, env = "WPAAS_STORE", value_name = "URL")]
     store: Option<String>,
@@ -99,6 +104,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Some(address) => Some(bind(address, "the API over TLS", "--api-https ADDR:PORT").await?),
         None => None,
     };
+    let rendezvous = match args.rendezvous.address() {
+        Some(address) => Some(bind(address, "one-off dynos", "--rendezvous ADDR:PORT").await?),
+        None => None,
+    };
     let certificates = args.tls.open(&data, &args.apps_domain)?;
     let metrics = match args.metrics {
         Some(address) => Some(bind(address, "metrics", "--metrics ADDR:PORT").await?),
@@ -134,6 +143,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Some(listener) => Some(tls::url(args.tls.host(), listener.local_addr()?.port())),
         None => None,
     };
+    let rendezvous_place = match &rendezvous {
+        Some(listener) => Some(format!("{}:{}", args.tls.host(), listener.local_addr()?.port())),
+        None => None,
+    };
     let (scheme, apps_port) = match &https {
         Some((listener, _)) => ("https", listener.local_addr()?.port()),
         None => ("http", http.local_addr()?.port()),
@@ -152,6 +165,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         api_url: api_url.clone(),
         git_url: tls_url.clone(),
         authority: certificates.authority().map(str::to_owned),
+        rendezvous: rendezvous_place.clone(),
     })
     .await
     .with_context(|| format!("cannot open the platform in {}", data.display()))?;
@@ -166,6 +180,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         let trust = certificates.authority().map_or("", |_| "  (trust it with `wpaas certs:ca`)");
         eprintln!("  tls    {url}{trust}");
     }
+    if let Some(place) = &rendezvous_place {
+        eprintln!("  run    {place}");
+    }
     if let Some(listener) = metrics {
         eprintln!("  metrics http://{}/metrics", reachable(listener.local_addr()?));
         let node = node.clone();
@@ -175,7 +192,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     eprintln!("  data   {}", data.display());
     eprintln!("Deploy from another terminal with `wpaas deploy`; stop with Ctrl-C.");
 
-    let listeners = Listeners { http, https, api, api_tls, certificates };
+    let listeners = Listeners { http, https, api, api_tls, rendezvous, certificates };
     let served = serve_until_signal(node, platform, listeners, &own_limits).await;
     if let Some(spans) = spans {
         spans.shutdown().await;
@@ -189,6 +206,7 @@ struct Listeners {
     https: Option<(TcpListener, Tls)>,
     api: TcpListener,
     api_tls: Option<TcpListener>,
+    rendezvous: Option<TcpListener>,
     certificates: tls::Certificates,
 }
 
@@ -199,8 +217,14 @@ async fn serve_until_signal(
     listeners: Listeners,
     limits: &Limits,
 ) -> anyhow::Result<()> {
-    let Listeners { http, https, api, api_tls, certificates } = listeners;
+    let Listeners { http, https, api, api_tls, rendezvous, certificates } = listeners;
     let stop = CancellationToken::new();
+    if let Some(listener) = rendezvous {
+        let (tls, platform) = (certificates.config(&[])?, platform.clone());
+        let rendezvous = Rendezvous { listener, tls, platform, limits: limits.clone() };
+        tokio::spawn(rendezvous.serve(stop.clone()));
+    }
+    let processes = node.clone();
     let apps = tokio::spawn({
         let stop = stop.clone();
         async move {
@@ -236,7 +260,7 @@ async fn serve_until_signal(
     // Log tails and the output of builds never end by themselves.
     platform.begin_shutdown();
     let finished = async {
-        let (apps, api) = tokio::join!(apps, api);
+        let (apps, api, ()) = tokio::join!(apps, api, processes.stop_processes());
         apps.context("the task that serves apps")??;
         api.context("the task that serves the API")?;
         platform.shutdown().await;

@@ -44,7 +44,15 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Address(Option<SocketAddr>);
 
-fn parse_address(text: &str) -> Result<Address, String> {
+impl Address {
+    /// The address, if there is one.
+    pub(crate) fn get(self) -> Option<SocketAddr> {
+        self.0
+    }
+}
+
+/// Reads an address or `none`.
+pub(crate) fn parse_address(text: &str) -> Result<Address, String> {
     if text == "none" {
         return Ok(Address(None));
     }

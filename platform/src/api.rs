@@ -76,7 +76,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update))
         .route("/apps/{app}/formations/{type}", delete(dynos::restart_type))
         .route("/apps/{app}/formations/{type}/actions/stop", post(dynos::restart_type))
-        .route("/apps/{app}/dynos", get(dynos::list).delete(dynos::restart_all))
+        .route("/apps/{app}/dynos", get(dynos::list).post(dynos::create).delete(dynos::restart_all))
         .route("/apps/{app}/dynos/{dyno}", get(dynos::info).delete(dynos::restart))
         .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart))
         .route("/apps/{app}/domains", get(domains::list).post(domains::create))
@@ -108,6 +108,7 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/oauth/authorizations", post(authorizations::create))
         .route("/sources/{token}", put(sources::upload).get(sources::download))
         .route("/builds/{token}/output", get(builds::output))
+        .route("/releases/{token}/output", get(releases::output))
         .route("/logs/{token}", get(log_sessions::stream));
     authenticated
         .merge(by_url)

@@ -23,7 +23,7 @@ mod output;
 mod queue;
 mod run;
 
-pub(crate) use output::{Output, stream};
+pub(crate) use output::{LineWriter, Output, append, stream};
 pub(crate) use queue::Queue;
 
 /// A row of `builds`.

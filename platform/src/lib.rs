@@ -28,6 +28,7 @@ mod config;
 mod data;
 mod db;
 mod domains;
+mod dynos;
 mod egress;
 mod error;
 mod feed;
@@ -40,13 +41,16 @@ mod logplex;
 mod names;
 mod page;
 mod passwords;
+mod phases;
 mod releases;
+mod rendezvous;
 mod sets;
 mod slugs;
 mod sources;
 mod stacks;
 mod stored;
 mod uploads;
+mod words;
 
 pub use auth::Owner;
 pub use error::Error;
@@ -98,6 +102,9 @@ pub struct Options {
     /// The certificate in PEM of the authority that clients of its TLS listeners have to trust, if it has one
     /// of its own.
     pub authority: Option<String>,
+    /// Where clients of one-off dynos connect to, `HOST:PORT`; what comes there is for [`Platform::attach`]. Without it
+    /// nobody can attach.
+    pub rendezvous: Option<String>,
 }
 
 /// The control plane. Cheap to clone.
@@ -111,6 +118,7 @@ type Ctx = Arc<Inner>;
 struct Urls {
     apps: AppsUrl,
     api: String,
+    rendezvous: Option<String>,
     git: String,
 }
 
@@ -135,6 +143,8 @@ struct Inner {
     pushes: locks::Locks,
     git_requests: Arc<Semaphore>,
     builds: builds::Queue,
+    phases: phases::Phases,
+    waiting: rendezvous::Waiting,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
     passwords: passwords::Guard,
@@ -158,9 +168,11 @@ impl Platform {
             api_url,
             git_url,
             authority,
+            rendezvous,
         } = options;
-        let parts =
-            Parts { data_dir, store, node, logplex, limits, apps_url, api_url, git_url, authority };
+        let git = git_url.unwrap_or_else(|| api_url.clone());
+        let urls = Urls { apps: apps_url, api: api_url, git, rendezvous };
+        let parts = Parts { data_dir, store, node, logplex, limits, urls, authority };
         Self::open_with(parts, Arc::new(builder)).await
     }
 
@@ -179,11 +191,7 @@ impl Platform {
             builder,
             node: parts.node,
             logplex: parts.logplex,
-            urls: Urls {
-                apps: parts.apps_url,
-                git: parts.git_url.unwrap_or_else(|| parts.api_url.clone()),
-                api: parts.api_url,
-            },
+            urls: parts.urls,
             authority: parts.authority,
             locks: locks::Locks::default(),
             pushes: locks::Locks::default(),
@@ -191,6 +199,8 @@ impl Platform {
                 Limits::size(limits.concurrent_git_requests).clamp(1, Semaphore::MAX_PERMITS),
             )),
             builds: builds::Queue::new(limits.concurrent_builds),
+            phases: phases::Phases::default(),
+            waiting: rendezvous::Waiting::new(&limits),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
             passwords: passwords::Guard::new(&limits),
@@ -200,6 +210,7 @@ impl Platform {
             limits,
         };
         inner.fail_interrupted_builds().await?;
+        inner.fail_interrupted_phases().await?;
         inner.expire_sources().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -271,9 +282,7 @@ struct Parts {
     node: Arc<dyn NodeLink>,
     logplex: Logplex,
     limits: Limits,
-    apps_url: AppsUrl,
-    api_url: String,
-    git_url: Option<String>,
+    urls: Urls,
     authority: Option<String>,
 }
 

@@ -28,6 +28,8 @@ use crate::{
 
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
+/// What a one-off dyno can run on it.
+const PROGRAMS: [&str; 2] = ["node", "nodejs"];
 /// Scripts of package.json that are bundled for one-off dynos, at most.
 const MAX_SCRIPTS: usize = 8;
 const YARN_PRODUCTION: &str = "YARN_PRODUCTION";
@@ -104,6 +106,7 @@ impl Buildpack for NodeJs {
         Ok(Compiled {
             stack: Some(stack.stack.clone()),
             processes: built?,
+            programs: PROGRAMS.map(|name| (name.to_owned(), ComponentRef::Stack)).into(),
             components: HashMap::new(),
             component_files: Vec::new(),
             leave_out: |_| false,

@@ -107,6 +107,9 @@ pub(crate) struct Release {
     pub(crate) current: bool,
     /// Its code; nothing before the first deploy.
     pub(crate) slug: Option<Reference>,
+    /// What its release command prints.
+    #[serde(default)]
+    pub(crate) output_stream_url: Option<String>,
     /// Whether one can go back to it.
     #[serde(default = "yes")]
     pub(crate) eligible_for_rollback: bool,
@@ -215,6 +218,9 @@ pub(crate) struct Dyno {
     pub(crate) state: String,
     /// Since when.
     pub(crate) updated_at: Timestamp,
+    /// Where its streams are, for whoever started it to attach.
+    #[serde(default)]
+    pub(crate) attach_url: Option<String>,
     /// Requests that it works on at once; none where it is given none.
     #[serde(default)]
     pub(crate) concurrency: Option<u32>,

@@ -12,6 +12,7 @@ pub(crate) mod logs;
 pub(crate) mod open;
 pub(crate) mod ps;
 pub(crate) mod releases;
+pub(crate) mod run;
 pub(crate) mod version;
 
 use std::path::PathBuf;

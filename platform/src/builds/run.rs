@@ -17,7 +17,7 @@ use crate::{
     buildpacks,
     compile::{Compiled, Job},
     error::io,
-    releases::{self, Draft, Release, Slug},
+    releases::{self, Draft, Made, Slug},
     slugs::SlugRow,
 };
 
@@ -84,7 +84,7 @@ impl Inner {
         self.say(run.app, "Build failed -- check your build output".to_owned());
     }
 
-    async fn build(&self, run: &Run) -> Result<(), Error> {
+    async fn build(self: &Ctx, run: &Run) -> Result<(), Error> {
         let _turn = tokio::select! {
             turn = run.place.turn() => turn?,
             error = self.ended(run) => return Err(error),
@@ -98,7 +98,16 @@ impl Inner {
             self.publish_stack(name, *component).await?;
         }
         run.output.line("-----> Launching...");
-        let release = self.release_build(run, compiled, unpacked).await?;
+        let Made { release, phase } = self.release_build(run, compiled, unpacked).await?;
+        if let Some(mut phase) = phase {
+            run.output.line(&format!("-----> Running release v{} command...", release.version));
+            let ended = phase.wait_for(Option::is_some).await;
+            if !ended.is_ok_and(|succeeded| *succeeded == Some(true)) {
+                // Why was said by the phase. The build itself did its work.
+                run.output.last_words(&format!(" !     Release v{} failed", release.version));
+                return Ok(());
+            }
+        }
         run.output.line(&format!("       Released v{}", release.version));
         let name = {
             let mut db = self.db.read().await?;
@@ -152,12 +161,23 @@ impl Inner {
     }
 
     async fn release_build(
-        &self,
+        self: &Ctx,
         run: &Run,
         compiled: Compiled,
         unpacked: Duration,
-    ) -> Result<Release, Error> {
-        let lock = self.locks.app(run.app).await;
+    ) -> Result<Made, Error> {
+        let lock = loop {
+            let lock = self.locks.app(run.app).await;
+            if self.phases.running(run.app).is_none() {
+                break lock;
+            }
+            // A change of config vars, say, came before it.
+            drop(lock);
+            tokio::select! {
+                () = self.phases.ended(run.app) => {}
+                error = self.ended(run) => return Err(error),
+            }
+        };
         let mut db = self.db.read().await?;
         // The settings of now: they may have changed while the build ran.
         let settings = releases::current_settings(&mut db, run.app).await?;
@@ -178,6 +198,7 @@ impl Inner {
             rollback_of: None,
             said: format!("Deployed by user {}", run.user.email),
             build: Some(done),
+            echo: Some(run.output.clone()),
         };
         self.release(&lock, &run.user, draft).await
     }

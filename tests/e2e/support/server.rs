@@ -275,6 +275,7 @@ fn command(home: &Path) -> Command {
         .env("WPAAS_CONFIG_DIR", home.join("config"))
         .env("WPAAS_CACHE_DIR", test_cache().join("wpaas"))
         .env("WPAAS_API_HTTPS", "127.0.0.1:0")
+        .env("WPAAS_RENDEZVOUS", "127.0.0.1:0")
         .env_remove("WPAAS_API")
         .env_remove("WPAAS_API_KEY")
         .env_remove("HEROKU_API_KEY")
