@@ -13,8 +13,8 @@ component() { # ENTRY OUT
     --python-path lib "$1" --output "$2")
 }
 
-mkdir -p "$work/lib/natives"
-cp "$here"/src/*.py "$work/lib"
+cp -r "$here/src" "$work/lib"
+mkdir "$work/lib/natives"
 for wheel in ${2:+"$2"/*.whl}; do
   [[ ! -f $wheel ]] || python -m zipfile -e "$wheel" "$work/lib/natives"
 done

@@ -21,6 +21,7 @@ from pathlib import Path
 TARGET = "wasm32-wasip1"
 TAG = "cp314-cp314-wasi_wasm32"
 SUFFIX = ".cpython-314-wasm32-wasi.so"
+WHEEL = f"Wheel-Version: 1.0\nGenerator: wpaas\nRoot-Is-Purelib: false\nTag: {TAG}\n"
 # For PyO3: what it would ask the interpreter, which does not run where this does.
 INTERPRETER = """implementation=CPython
 version=3.14
@@ -52,7 +53,7 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
     directory = Path(metadata_directory, info)
     directory.mkdir()
     shutil.copy("PKG-INFO", directory / "METADATA")
-    (directory / "WHEEL").write_text(f"Wheel-Version: 1.0\nGenerator: wpaas\nRoot-Is-Purelib: false\nTag: {TAG}\n")
+    (directory / "WHEEL").write_text(WHEEL)
     return info
 
 
@@ -66,7 +67,9 @@ def build_wheel(wheel_directory: str, config_settings: object = None, metadata_d
     with zipfile.ZipFile(Path(wheel_directory, f"{name}-{version}-{TAG}.whl"), "w", zipfile.ZIP_DEFLATED) as wheel:
         # One time for all, so that the same source makes the same file.
         wheel.writestr(zipfile.ZipInfo(module + SUFFIX), made.read_bytes(), zipfile.ZIP_DEFLATED)
-        wheel.writestr(zipfile.ZipInfo(f"{name}-{version}.dist-info/METADATA"), Path("PKG-INFO").read_bytes())
+        info = f"{name}-{version}.dist-info"
+        wheel.writestr(zipfile.ZipInfo(f"{info}/METADATA"), Path("PKG-INFO").read_bytes())
+        wheel.writestr(zipfile.ZipInfo(f"{info}/WHEEL"), WHEEL)
     return f"{name}-{version}-{TAG}.whl"
 
 

@@ -66,9 +66,9 @@ import zoneinfo  # noqa: E402, F401
 
 import hashes  # noqa: E402
 import launch  # noqa: E402
-import natives  # noqa: E402
 import patches  # noqa: E402
 import servers  # noqa: E402, F401
+import supplied  # noqa: E402
 import wsgi_server  # noqa: E402
 import zones  # noqa: E402
 from componentize_py_types import Err  # noqa: E402
@@ -76,7 +76,7 @@ from componentize_py_types import Err  # noqa: E402
 hashes.install()
 patches.install()
 zones.install("/0/zones.packed")
-natives.install("/0/natives")
+supplied.install("/0/natives", "/0/later")
 
 # Where a build of the app puts what it requires.
 SITE_PACKAGES = "/app/.heroku/python/lib/python3.14/site-packages"

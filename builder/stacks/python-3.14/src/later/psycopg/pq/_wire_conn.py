@@ -1,0 +1,481 @@
+"""A connection to PostgreSQL, as libpq's `PGconn`: its socket, what is in its buffers, and the state of both sides.
+
+It is libpq 13 to psycopg, which then asks for no pipelines. TLS is the platform's (an egress rule with `pgtls`), so
+whatever `sslmode` says, the dyno's side of the connection is in clear.
+"""
+
+import errno
+import select
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from psycopg import errors as e
+from psycopg._encodings import pg2pyenc
+from psycopg.pq import _wire_messages as wire
+from psycopg.pq._enums import ConnStatus, ExecStatus, PipelineStatus, PollingStatus, TransactionStatus
+from psycopg.pq._wire_auth import Scram, md5
+from psycopg.pq._wire_conninfo import _options, complete
+from psycopg.pq._wire_messages import Buffer
+from psycopg.pq._wire_result import PGresult
+from psycopg.pq.misc import ConninfoOption, PGnotify, _clean_error_message, connection_summary
+
+# What is read at once.
+READ_BYTES = 64 * 1024
+_TRANSACTION = {73: TransactionStatus.IDLE, 84: TransactionStatus.INTRANS, 69: TransactionStatus.INERROR}
+# For a connection that is tried without a `connect_timeout`, in seconds.
+CONNECT_TIMEOUT = 130
+
+
+class Wire:
+    """The connection without the calls that send commands."""
+
+    def __init__(self, conninfo: bytes) -> None:
+        self.notice_handler: Callable[[PGresult], None] | None = None
+        self.notify_handler: Callable[[PGnotify], None] | None = None
+        self.status = ConnStatus.STARTED
+        self.pipeline_status = PipelineStatus.OFF
+        self.error_message = b""
+        self.nonblocking = 0
+        self.backend_pid = 0
+        self.needs_password = self.used_password = False
+        self._conninfo = conninfo
+        self._secret = b""
+        self._socket: socket.socket | None = None
+        self._in = bytearray()
+        self._out = bytearray()
+        self._parameters: dict[bytes, bytes] = {}
+        self._transaction = TransactionStatus.UNKNOWN
+        self._notifies: deque[PGnotify] = deque()
+        # Results that wait to be fetched; None ends those of a command.
+        self._results: deque[PGresult | None] = deque()
+        self._result: PGresult | None = None
+        # Between a command and ReadyForQuery.
+        self._busy = False
+        # What ParseComplete and RowDescription mean: "query", "prepare" or "describe"; and whether a Sync goes with it.
+        self._command = ""
+        self._extended = False
+        # Rows are handed out in so many at once, instead of all.
+        self._chunk = 0
+        self._copy: int | None = None
+        self._copied: deque[bytes] = deque()
+        self._scram: Scram | None = None
+        try:
+            self._options = complete(conninfo)
+        except e.OperationalError as error:
+            self._options = {}
+            self._fail(str(error).encode())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {connection_summary(self)} at 0x{id(self):x}>"
+
+    def __del__(self) -> None:
+        self.finish()
+
+    # Of the connection as such.
+
+    def connect_poll(self) -> int:
+        """Goes on with connecting."""
+        if self.status == ConnStatus.BAD:
+            return PollingStatus.FAILED
+        try:
+            if self._socket is None:
+                self._dial()
+            else:
+                self._receive()
+                self._read()
+            if self.status not in (ConnStatus.OK, ConnStatus.BAD):
+                return PollingStatus.READING if self._flushed() else PollingStatus.WRITING
+        except (OSError, ValueError, KeyError, e.OperationalError) as error:
+            self._fail(str(error).encode())
+        return PollingStatus.OK if self.status == ConnStatus.OK else PollingStatus.FAILED
+
+    def _dial(self) -> None:
+        option = self._options.get
+        host, port = (option("hostaddr") or option("host")).decode(), option("port").decode()
+        where = f'connection to server at "{host}", port {port} failed: '
+        if host.startswith("/"):
+            raise e.OperationalError(where + "there are no Unix sockets here; give the server's name")
+        seconds = int(option("connect_timeout") or 0)
+        try:
+            timeout = max(seconds, 2) if seconds > 0 else CONNECT_TIMEOUT
+            self._socket = socket.create_connection((host, int(port or 5432)), timeout)
+        except OSError as error:
+            raise e.OperationalError(f"{where}{error}") from None
+        self._socket.setblocking(False)
+        parameters = {b"user": option("user"), b"database": option("dbname")}
+        name = option("application_name") or option("fallback_application_name")
+        known = ("client_encoding", option("client_encoding")), ("application_name", name), ("options", option("options"))
+        parameters |= {name.encode(): value for name, value in known if value}
+        if replication := option("replication"):
+            parameters[b"replication"] = replication
+        self._out += wire.startup(parameters)
+        self.status = ConnStatus.AWAITING_RESPONSE
+
+    def finish(self) -> None:
+        """Closes it."""
+        opened, self._socket = self._socket, None
+        if opened is not None:
+            try:
+                opened.send(wire.TERMINATE)
+            except OSError:
+                pass
+            opened.close()
+        self.status = ConnStatus.BAD
+        self._transaction = TransactionStatus.UNKNOWN
+
+    def _fail(self, what: bytes) -> None:
+        self.finish()
+        self.error_message = what if what.endswith(b"\n") else what + b"\n"
+        self._busy = False
+
+    def _option(self, name: str) -> bytes:
+        return self._options.get(name, b"")
+
+    @property
+    def info(self) -> list[ConninfoOption]:
+        """What it is connected with."""
+        return _options(dict(self._options))
+
+    @property
+    def socket(self) -> int:
+        """To wait for."""
+        if self._socket is None:
+            raise e.OperationalError("the connection is lost")
+        return self._socket.fileno()
+
+    @property
+    def transaction_status(self) -> int:
+        """Whether a command or a transaction is going on."""
+        return TransactionStatus.ACTIVE if self._busy else self._transaction
+
+    def parameter_status(self, name: bytes) -> bytes | None:
+        """What the server says of itself."""
+        self._ensure()
+        return self._parameters.get(name)
+
+    @property
+    def _encoding(self) -> str:
+        return pg2pyenc(self._parameters.get(b"client_encoding", b"UTF8")) if self.status == ConnStatus.OK else "utf-8"
+
+    def get_error_message(self, encoding: str = "") -> str:
+        """What went wrong last."""
+        return _clean_error_message(self.error_message, encoding or self._encoding)
+
+    @property
+    def server_version(self) -> int:
+        """150018 is 15.18."""
+        self._ensure()
+        words = self._parameters.get(b"server_version", b"0").split()[0].decode()
+        numbers = [int("".join(filter(str.isdigit, part)) or 0) for part in words.split(".")] + [0, 0]
+        return numbers[0] * 10000 + (numbers[1] if numbers[0] >= 10 else numbers[1] * 100 + numbers[2])
+
+    def _ensure(self) -> None:
+        if self.status == ConnStatus.BAD:
+            raise e.OperationalError("the connection is closed")
+
+    # Bytes.
+
+    def _flushed(self) -> bool:
+        """Whether all was written; as much as goes without waiting is."""
+        while self._out:
+            if self._socket is None:
+                raise e.OperationalError("the connection is closed")
+            try:
+                sent = self._socket.send(self._out)
+            except BlockingIOError:
+                return False
+            del self._out[:sent]
+        return True
+
+    def flush(self) -> int:
+        """0 when nothing waits to be written."""
+        try:
+            return int(not self._flushed())
+        except OSError as error:
+            # What the server said before it left tells more.
+            self._lost(str(error))
+            return 0
+
+    def _receive(self) -> None:
+        """Reads what has come."""
+        if self._socket is None:
+            raise e.OperationalError("the connection is closed")
+        while True:
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.EINTR:
+                    continue
+                data = b""
+            if not data:
+                self._read()
+                raise e.OperationalError(
+                    self.error_message.decode("utf-8", "replace")
+                    or "server closed the connection unexpectedly\n\tThis probably means the server terminated "
+                    "abnormally\n\tbefore or while processing the request."
+                )
+            self._in += data
+            if len(data) < READ_BYTES:
+                return
+
+    def _lost(self, why: str) -> None:
+        if self._socket is not None:
+            try:
+                self._receive()
+            except (OSError, e.OperationalError):
+                pass
+        self._fail(self.error_message or why.encode())
+
+    def consume_input(self) -> None:
+        """Reads what has come."""
+        self._ensure()
+        try:
+            self._receive()
+        except e.OperationalError as error:
+            self._read()
+            waiting = any(result for result in self._results)
+            self._fail(str(error).encode())
+            if not waiting:
+                raise e.OperationalError(f"consuming input failed: {self.get_error_message()}") from None
+
+    def _wait(self) -> None:
+        """For those who block."""
+        if not self._flushed():
+            select.select([], [self.socket], [])
+        else:
+            select.select([self.socket], [], [])
+            self.consume_input()
+
+    def _read(self) -> None:
+        """Takes the messages that are whole."""
+        if len(self._in) < 5 or len(self._in) <= struct.unpack_from("!i", self._in, 1)[0]:
+            return  # Without a copy: a long message comes in many parts.
+        data, offset = memoryview(bytes(self._in)), 0
+        try:
+            while len(data) - offset >= 5:
+                (length,) = struct.unpack_from("!i", data, offset + 1)
+                if length < 4:
+                    raise e.OperationalError("the server sends what is no message")
+                if len(data) - offset <= length:
+                    break
+                kind, body = data[offset], data[offset + 5 : offset + 1 + length]
+                offset += 1 + length
+                self._take(kind, body)
+        finally:
+            del self._in[:offset]
+
+    # Messages.
+
+    def _take(self, kind: int, body: memoryview) -> None:
+        match kind:
+            case 68:  # D: DataRow
+                self._row(wire.row(body))
+            case 84:  # T: RowDescription
+                describes = self._command == "describe"
+                self._result = self._result if describes and self._result else PGresult(ExecStatus.TUPLES_OK)
+                self._result.fields = wire.columns(body)
+                if describes:
+                    self._end(ExecStatus.COMMAND_OK)
+            case 67:  # C: CommandComplete
+                self._result = self._result or PGresult(ExecStatus.COMMAND_OK)
+                if self._chunk and self._result.fields and self._result.rows and self._chunk > 1:
+                    self._hand_out()
+                self._result.command_status = bytes(body[:-1])
+                self._end(self._result.status)
+            case 90:  # Z: ReadyForQuery
+                self._transaction = _TRANSACTION.get(body[0], TransactionStatus.UNKNOWN)
+                if self.status == ConnStatus.OK:
+                    if self._busy:
+                        self._results.append(None)
+                else:
+                    self.status = ConnStatus.OK
+                self._busy, self._chunk, self._copy, self._result = False, 0, None, None
+            case 49:  # 1: ParseComplete
+                if self._command == "prepare":
+                    self._end(ExecStatus.COMMAND_OK)
+            case 116:  # t: ParameterDescription
+                self._result = PGresult(ExecStatus.COMMAND_OK)
+                (count,) = struct.unpack_from("!H", body)
+                self._result.parameters = list(struct.unpack_from(f"!{count}I", body, 2))
+            case 110:  # n: NoData
+                if self._command == "describe":
+                    self._end(ExecStatus.COMMAND_OK)
+            case 73:  # I: EmptyQueryResponse
+                self._end(ExecStatus.EMPTY_QUERY)
+            case 69:  # E: ErrorResponse
+                self._error(body)
+            case 78:  # N: NoticeResponse
+                if self.notice_handler:
+                    notice = PGresult(ExecStatus.NONFATAL_ERROR)
+                    notice.diagnostics = wire.diagnostics(body)
+                    self.notice_handler(notice)
+            case 83:  # S: ParameterStatus
+                name, value = bytes(body).split(b"\0")[:2]
+                self._parameters[name] = value
+            case 65:  # A: NotificationResponse
+                (process,) = struct.unpack_from("!i", body)
+                channel, payload = bytes(body[4:]).split(b"\0")[:2]
+                self._notifies.append(PGnotify(channel, process, payload))
+            case 71 | 72 | 87:  # G, H, W: the copy protocol begins
+                self._copy = {71: ExecStatus.COPY_IN, 72: ExecStatus.COPY_OUT, 87: ExecStatus.COPY_BOTH}[kind]
+                self._result = PGresult(self._copy)
+                self._result.fields = wire.copied(body)
+                self._end(self._copy)
+            case 100:  # d: CopyData
+                self._copied.append(bytes(body))
+            case 99:  # c: CopyDone
+                self._copy = None
+            case 82:  # R: Authentication
+                self._authenticate(*struct.unpack_from("!i", body), bytes(body[4:]))
+            case 75:  # K: BackendKeyData
+                (self.backend_pid,) = struct.unpack_from("!i", body)
+                self._secret = bytes(body[4:])
+
+    def _row(self, values: list[bytes | None]) -> None:
+        self._result.rows.append(values)
+        if self._chunk and len(self._result.rows) >= self._chunk:
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        """What there is of rows; the rest comes in another result."""
+        part, rest = self._result, PGresult(ExecStatus.TUPLES_OK)
+        rest.fields = part.fields
+        part.status = ExecStatus.SINGLE_TUPLE if self._chunk == 1 else ExecStatus.TUPLES_CHUNK
+        self._results.append(part)
+        self._result = rest
+
+    def _end(self, status: int) -> None:
+        result, self._result = self._result or PGresult(status), None
+        result.status = status
+        self._results.append(result)
+
+    def _error(self, body: memoryview) -> None:
+        error = self._result = PGresult(ExecStatus.FATAL_ERROR)
+        error.diagnostics = wire.diagnostics(body)
+        self.error_message = error.error_message
+        if self.status == ConnStatus.OK:
+            self._copy = None
+            self._end(ExecStatus.FATAL_ERROR)
+        else:
+            host, port = self._option("host"), self._option("port")
+            self._fail(b'connection to server at "%s", port %s failed: %s' % (host, port, self.error_message))
+
+    def _authenticate(self, kind: int, rest: bytes) -> None:
+        password = self._option("password")
+        if kind in (3, 5, 10):
+            self.used_password = True
+            if not password:
+                self.needs_password = True
+                raise e.OperationalError("fe_sendauth: no password supplied")
+        match kind:
+            case 0:
+                return
+            case 3:
+                answer = password + b"\0"
+            case 5:
+                answer = md5(self._option("user"), password, rest[:4]) + b"\0"
+            case 10:
+                if Scram.NAME not in rest.split(b"\0"):
+                    raise e.OperationalError("none of the server's SASL authentication mechanisms are supported")
+                self._scram = Scram(password)
+                first = self._scram.first()
+                answer = Scram.NAME + b"\0" + struct.pack("!i", len(first)) + first
+            case 11 if self._scram:
+                answer = self._scram.answer(rest)
+            case 12 if self._scram:
+                self._scram.check(rest)
+                return
+            case _:
+                raise e.OperationalError(f"authentication method {kind} not supported")
+        self._out += wire.message(b"p", answer)
+        self._flushed()
+
+    # Results.
+
+    def is_busy(self) -> int:
+        """Whether `get_result` would wait."""
+        self._read()
+        return int(self._busy and not self._results and self._copy is None)
+
+    def get_result(self) -> PGresult | None:
+        """The next result; None ends those of a command."""
+        while self.is_busy() and self.status == ConnStatus.OK:
+            self._wait()
+        if self._results:
+            return self._results.popleft()
+        return PGresult(self._copy) if self._busy and self._copy is not None else None
+
+    def notifies(self) -> PGnotify | None:
+        """The next notification."""
+        if self.status == ConnStatus.OK:
+            self._read()
+        return self._notifies.popleft() if self._notifies else None
+
+    def _send(self, command: str, *messages: bytes) -> None:
+        """A command, while no other is going on."""
+        self._ensure()
+        self._read()
+        if self._busy:
+            raise e.OperationalError("sending query failed: another command is already in progress")
+        self.error_message = b""
+        self._results.clear()
+        self._copied.clear()
+        self._busy, self._command, self._extended = True, command, messages[-1] == wire.SYNC
+        self._out += b"".join(messages)
+        self.flush()
+
+    def _last(self) -> PGresult:
+        """What a command that blocks answers."""
+        last = None
+        while result := self.get_result():
+            last = result
+            if self._copy is not None:
+                break
+        if last is None:
+            raise e.OperationalError(f"executing query failed: {self.get_error_message()}")
+        return last
+
+    # Copy.
+
+    def put_copy_data(self, buffer: Buffer) -> int:
+        """1 when it is taken."""
+        if not self._flushed() and len(self._out) > READ_BYTES:
+            return 0
+        self._out += wire.message(b"d", buffer)
+        return 1
+
+    def put_copy_end(self, error: bytes | None = None) -> int:
+        """1 when it is taken."""
+        self._out += wire.message(b"f", error, b"\0") if error is not None else wire.COPY_DONE
+        if self._extended:  # The server left out the Sync that came with the command.
+            self._out += wire.SYNC
+        self._copy = None
+        self.flush()
+        return 1
+
+    def get_copy_data(self, async_: int) -> tuple[int, memoryview]:
+        """The length and the data; 0 would block, -1 is the end."""
+        while True:
+            self._read()
+            if self._copied:
+                data = self._copied.popleft()
+                return len(data), memoryview(data)
+            if self._copy is None or self.status != ConnStatus.OK:
+                return -1, memoryview(b"")
+            if async_:
+                return 0, memoryview(b"")
+            self._wait()
+
+    def set_rows_at_once(self, size: int) -> None:
+        """Of the command that was just sent."""
+        self._chunk = size
+
+
+def of_types(values: Sequence[Buffer | None] | None, types: Sequence[int] | None) -> None:
+    """Raises for types that are not as many as the values."""
+    if types and len(types) != len(values or ()):
+        raise ValueError(f"got {len(values or ())} param_values but {len(types)} param_types")
