@@ -18,6 +18,27 @@ use super::tls::Tls;
 /// `SSLRequest` of PostgreSQL's protocol: its length, and the code that stands for a version.
 const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
+/// What a guest puts behind a name to have the host do TLS with it, when it has decided so itself: a library's https.
+const ASKS_FOR_TLS: &str = ".tls.internal";
+
+/// The host that is meant, and how TLS is done with it: as the guest asks for by the name, or as `rule` has it.
+pub(super) fn meant(
+    host: Host,
+    rule: impl FnOnce(&Host) -> Option<EgressTls>,
+) -> (Host, Option<EgressTls>) {
+    let asked = match &host {
+        Host::Name(name) => name.strip_suffix(ASKS_FOR_TLS).and_then(Host::parse),
+        Host::Address(_) => None,
+    };
+    match asked {
+        Some(host) => (host, Some(EgressTls::Tls)),
+        None => {
+            let how = rule(&host);
+            (host, how)
+        }
+    }
+}
+
 /// See the module.
 pub(super) enum Far {
     Plain(TcpStream),

@@ -117,21 +117,33 @@ def installed(site: Path) -> list[Package]:
 
 
 def fetch_all(app: Path, site: Path, cache: str) -> None:
-    """Fetches what is required; what has its native code in the stack in that version."""
+    """Fetches what is required. What has its native code in the stack is taken in the stack's version, and psycopg in the
+    place of psycopg2 where Django asks for it."""
     versions, native = supplied(), HERE.parent / "native"
     wheels = ["--overrides", native / "wheels.txt"] if versions else []
     done, said = fetch(app, site, cache, wheels)
+    found = installed(site)
     if done:
-        pins = [(f"{package.name} {package.version}", pin) for package in installed(site) for pin in package.pinned]
+        pins = [(f"{package.name} {package.version}", pin) for package in found for pin in package.pinned]
         others = [user for user, (name, version) in pins if versions.get(name, version) != version]
     else:
         # They may have no wheels for this Python, or not go with what else is required.
         others = [name for name in versions if name in said]
+    old = requirements.names_django(app) and (
+        any(package.name in ("psycopg2", "psycopg2-binary") for package in found) or not done and "psycopg2" in said
+    )
+    instead: list[str | Path] = []
     if others:
         print(f" !     {', '.join(others)}: the stack has the native code of another version. Taken instead:")
+        instead += ["--overrides", native / "with.txt", "-r", native / "with.txt"]
+    if old:
+        print(" !     psycopg2 is native code, which cannot run here. psycopg 3 is taken instead, and Django takes it as well;")
+        print(" !     code that imports psycopg2 itself has to import psycopg")
+        instead += ["--overrides", HERE / "no-psycopg2.txt", "-r", HERE / "psycopg.txt"]
+    if instead:
         shutil.rmtree(site)
         site.mkdir()
-        done, said = fetch(app, site, cache, [*wheels, "--overrides", native / "with.txt", "-r", native / "with.txt"])
+        done, said = fetch(app, site, cache, [*wheels, *instead])
     print(said, end="", file=sys.stderr, flush=True)
     if not done:
         fail("the packages could not be installed: uv says above why. Packages need a wheel, for any machine or "

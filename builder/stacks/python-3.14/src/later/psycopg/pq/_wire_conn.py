@@ -1,7 +1,7 @@
 """A connection to PostgreSQL, as libpq's `PGconn`: its socket, what is in its buffers, and the state of both sides.
 
-It is libpq 13 to psycopg, which then asks for no pipelines. TLS is the platform's (an egress rule with `pgtls`), so
-whatever `sslmode` says, the dyno's side of the connection is in clear.
+It is libpq 13 to psycopg, which then asks for no pipelines. TLS is the platform's (an egress rule with `--pgtls`): the
+dyno's side of a connection is in clear, and where `sslmode` wants TLS it is only used if the platform does it.
 """
 
 import errno
@@ -24,6 +24,7 @@ from psycopg.pq.misc import ConninfoOption, PGnotify, _clean_error_message, conn
 # What is read at once.
 READ_BYTES = 64 * 1024
 _TRANSACTION = {73: TransactionStatus.IDLE, 84: TransactionStatus.INTRANS, 69: TransactionStatus.INERROR}
+_WANT_TLS = (b"require", b"verify-ca", b"verify-full")
 # For a connection that is tried without a `connect_timeout`, in seconds.
 CONNECT_TIMEOUT = 130
 
@@ -100,7 +101,19 @@ class Wire:
         seconds = int(option("connect_timeout") or 0)
         try:
             timeout = max(seconds, 2) if seconds > 0 else CONNECT_TIMEOUT
-            self._socket = socket.create_connection((host, int(port or 5432)), timeout)
+            address = host, int(port or 5432)
+            self._socket = socket.create_connection(address, timeout)
+            if option("sslmode") in _WANT_TLS:
+                self._socket.sendall(wire.SSL_REQUEST)
+                answer = self._socket.recv(1)
+                self._socket.close()
+                # Within TLS a server takes the request for an unknown protocol, and says so.
+                if answer != b"E":
+                    raise e.OperationalError(
+                        f"{where}sslmode={option('sslmode').decode()}, and the platform does no TLS with it: "
+                        f"`wpaas egress:allow {address[0]}:{address[1]} --pgtls` makes it"
+                    )
+                self._socket = socket.create_connection(address, timeout)
         except OSError as error:
             raise e.OperationalError(f"{where}{error}") from None
         self._socket.setblocking(False)

@@ -9,6 +9,7 @@ Buffer = bytes | bytearray | memoryview
 
 _int32 = struct.Struct("!i")
 _head = struct.Struct("!ci")
+SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 SYNC = b"S\0\0\0\4"
 TERMINATE = b"X\0\0\0\4"
 COPY_DONE = b"c\0\0\0\4"
