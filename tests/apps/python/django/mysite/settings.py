@@ -42,6 +42,8 @@ TEMPLATES = [
 ]
 WSGI_APPLICATION = "mysite.wsgi.application"
 DATABASES = {"default": dj_database_url.config(default="sqlite:////tmp/db.sqlite3", conn_max_age=600)}
+if os.environ.get("DATABASE_TLS"):
+    DATABASES["default"]["OPTIONS"]["sslmode"] = "require"
 TIME_ZONE = "Europe/Berlin"
 USE_TZ = True
 STATIC_URL = "static/"
