@@ -31,8 +31,6 @@ async fn fastapi() {
     server.run(&["config:set", "-a", "fastapi", &vars[0], &vars[1]]).await.ok();
     let denied = server.get("fastapi", "/fetch/requests").await.1;
     assert!(denied.contains("ConnectionError"), "{denied}");
-    server.log_has("fastapi", &format!("Connection to {place} denied: no rule")).await;
-
     let cache = format!("localhost:{}", redis.port);
     for place in [&place, &cache] {
         let ca = identity.authority();
@@ -150,6 +148,7 @@ async fn django(server: &Server, vendor: &str) {
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(said.contains("static files copied"), "{said}");
     let (status, page) = server.get("django", "/").await;
+    if status != 200 { server.log_has("django", "zzz").await; }
     assert!(status == 200 && page.contains("no notes in Europe/Berlin"), "{status} {page}");
     let add = server
         .request("django", "/add")

@@ -112,3 +112,26 @@ impl AsyncWrite for Far {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_is_done_where_the_name_asks_for_it_or_the_rule_says_so() {
+        let rule = |host: &Host| (host.to_string() == "db.example").then_some(EgressTls::Pgtls);
+        let cases = [
+            ("a.example.tls.internal", "a.example", Some(EgressTls::Tls)),
+            ("A.Example.TLS.internal", "a.example", Some(EgressTls::Tls)),
+            ("203.0.114.7.tls.internal", "203.0.114.7", Some(EgressTls::Tls)),
+            ("db.example.tls.internal", "db.example", Some(EgressTls::Tls)),
+            ("db.example", "db.example", Some(EgressTls::Pgtls)),
+            ("a.example", "a.example", None),
+            ("tls.internal", "tls.internal", None),
+        ];
+        for (name, host, how) in cases {
+            let (meant, done) = meant(Host::parse(name).unwrap(), rule);
+            assert_eq!((meant.to_string().as_str(), done), (host, how), "{name}");
+        }
+    }
+}

@@ -7,10 +7,12 @@ system's authorities or those of the egress rule; what a context says of that ma
 import socket
 from enum import IntEnum, IntFlag
 
-HAS_SNI = HAS_ALPN = HAS_NPN = HAS_TLSv1_2 = HAS_TLSv1_3 = HAS_NEVER_CHECK_COMMON_NAME = False
-OPENSSL_VERSION = "none"
-OPENSSL_VERSION_INFO = (0, 0, 0, 0, 0)
-OPENSSL_VERSION_NUMBER = 0
+HAS_SNI = HAS_TLSv1_2 = HAS_TLSv1_3 = True
+HAS_ALPN = HAS_NPN = HAS_NEVER_CHECK_COMMON_NAME = False
+# Packages compare it; the TLS is the host's, and no older than this.
+OPENSSL_VERSION = "OpenSSL 3.0.0 (in its place, the host's TLS)"
+OPENSSL_VERSION_INFO = (3, 0, 0, 0, 0)
+OPENSSL_VERSION_NUMBER = 0x30000000
 
 
 class SSLError(OSError):
