@@ -133,7 +133,8 @@ async fn django_with_postgresql() {
     server.run(&["config:set", "-a", "django", "DATABASE_TLS=1"]).await.ok();
     assert_eq!(server.get("django", "/").await.0, 200);
     server.run(&["egress:allow", &place, "-a", "django"]).await.ok();
-    assert_eq!(server.get("django", "/").await.0, 500);
+    // It migrates when it starts, and so it crashes.
+    assert_eq!(server.get("django", "/").await.0, 503);
     server.log_has("django", &format!("`wpaas egress:allow {place} --pgtls` makes it")).await;
 }
 
@@ -148,7 +149,6 @@ async fn django(server: &Server, vendor: &str) {
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(said.contains("static files copied"), "{said}");
     let (status, page) = server.get("django", "/").await;
-    if status != 200 { server.log_has("django", "zzz").await; }
     assert!(status == 200 && page.contains("no notes in Europe/Berlin"), "{status} {page}");
     let add = server
         .request("django", "/add")

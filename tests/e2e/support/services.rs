@@ -311,7 +311,8 @@ impl Secure {
                     while stream.read_line(&mut line).await? > 2 {
                         line.clear();
                     }
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+                    let answer =
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
                     stream.write_all(answer).await?;
                     stream.shutdown().await
                 });

@@ -189,6 +189,8 @@ class SSLSocket(socket.socket):
     server_hostname: str
     server_side = False
     session = session_reused = None
+    # httpcore looks for the object below, and asks it what the server speaks.
+    _sslobj = property(lambda self: self)
 
     def do_handshake(self, block: bool = False) -> None:
         """It was done when the socket was connected."""
