@@ -1,7 +1,19 @@
 """What a server answers to one command, as libpq's `PGresult`."""
 
+from collections.abc import Callable
+
 from psycopg.pq._enums import DiagnosticField, ExecStatus
 from psycopg.pq.misc import PGresAttDesc, _clean_error_message
+
+
+def _column(attribute: str, otherwise: object) -> Callable[["PGresult", int], object]:
+    """A method that tells one thing of a column by its number, and `otherwise` of one that is not there."""
+
+    def get(self: "PGresult", column_number: int) -> object:
+        there = 0 <= column_number < len(self.fields)
+        return getattr(self.fields[column_number], attribute) if there else otherwise
+
+    return get
 
 
 class PGresult:
@@ -55,43 +67,10 @@ class PGresult:
         """How many columns."""
         return len(self.fields)
 
-    def _field(self, number: int) -> PGresAttDesc | None:
-        return self.fields[number] if 0 <= number < len(self.fields) else None
-
-    def fname(self, column_number: int) -> bytes | None:
-        """A column's name."""
-        field = self._field(column_number)
-        return field and field.name
-
-    def ftable(self, column_number: int) -> int:
-        """The table that it is of."""
-        field = self._field(column_number)
-        return field.tableid if field else 0
-
-    def ftablecol(self, column_number: int) -> int:
-        """Its number there."""
-        field = self._field(column_number)
-        return field.columnid if field else 0
-
-    def fformat(self, column_number: int) -> int:
-        """0 is text, 1 binary."""
-        field = self._field(column_number)
-        return field.format if field else 0
-
-    def ftype(self, column_number: int) -> int:
-        """The type's OID."""
-        field = self._field(column_number)
-        return field.typid if field else 0
-
-    def fmod(self, column_number: int) -> int:
-        """The type's modifier."""
-        field = self._field(column_number)
-        return field.atttypmod if field else 0
-
-    def fsize(self, column_number: int) -> int:
-        """The type's length."""
-        field = self._field(column_number)
-        return field.typlen if field else 0
+    fname = _column("name", None)
+    ftable, ftablecol = _column("tableid", 0), _column("columnid", 0)
+    fformat = _column("format", 0)
+    ftype, fmod, fsize = _column("typid", 0), _column("atttypmod", 0), _column("typlen", 0)
 
     @property
     def binary_tuples(self) -> int:
