@@ -128,6 +128,15 @@ impl Server {
         Ok(())
     }
 
+    /// `wpaas ps:scale`, such as `web=0..1`.
+    pub(crate) async fn scale(&self, app: &str, scale: &str) -> anyhow::Result<()> {
+        let mut command = self.running.command(&self.api)?;
+        let output = command.args(["ps:scale", scale, "-a", app]).output().await?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cannot scale {app}: {error}");
+        Ok(())
+    }
+
     /// The last lines of an app's log, of one source (`app`, `heroku`) or of both.
     pub(crate) async fn log(
         &self,

@@ -55,7 +55,7 @@ const RATE: u32 = 300;
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let python = component::cache()?.with_file_name("wpaas-tests").join("python-3.14/python.wasm");
     ensure!(python.is_file(), "{} is missing: run bench/setup.sh python", python.display());
-    let app = app(&python)?;
+    let app = app()?;
     // What is killed has no time to finish; connections are not to end by themselves.
     let limits = [("WPAAS_LIMIT_DRAIN_MS", "1"), ("WPAAS_LIMIT_INSTANCE_IDLE_MS", "600000")];
     let home = server::home()?;
@@ -74,12 +74,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     report::conclude("sockets", &text, &targets)
 }
 
-/// A directory to deploy.
-fn app(python: &Path) -> anyhow::Result<tempfile::TempDir> {
-    let directory = component::app(python)?;
+/// A directory to deploy: a Python app as on Heroku.
+fn app() -> anyhow::Result<tempfile::TempDir> {
+    let directory = tempfile::tempdir()?;
     let source = checkout().join("bench/apps/asyncio/main.py");
     std::fs::copy(source, directory.path().join("main.py"))?;
-    std::fs::write(directory.path().join("Procfile"), "web: app.wasm main.py\n")?;
+    std::fs::write(directory.path().join("requirements.txt"), "")?;
+    std::fs::write(directory.path().join("Procfile"), "web: python main.py\n")?;
     Ok(directory)
 }
 
@@ -98,7 +99,8 @@ async fn peer(python: &Path, app: &Path) -> anyhow::Result<Peer> {
         "--env",
         "HOST=127.0.0.1",
     ]);
-    command.arg("--env").arg(format!("PORT={port}")).arg("--dir");
+    // The stack is told by its first word which program to be.
+    command.args(["--argv0", "python", "--env"]).arg(format!("PORT={port}")).arg("--dir");
     command.arg(format!("{}::/app", app.display())).arg(code).arg("main.py");
     Peer::start(command, port).await
 }

@@ -1,5 +1,7 @@
-//! Accounts and who makes a request. A token is 32 random bytes; the database holds its SHA-256 only, and is looked up by
-//! that hash, so neither a copy of the database nor the time of a comparison gives a token away.
+//! Accounts and who makes a request.
+//!
+//! A token is 32 random bytes; the database holds its SHA-256 only, and is looked up by that hash, so neither a copy
+//! of the database nor the time of a comparison gives a token away.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -80,14 +82,17 @@ pub(crate) async fn first_user(db: &mut AnyConnection) -> Result<Option<User>, E
     row.map(user).transpose()
 }
 
-/// The account with this e-mail address, if there is one.
-pub(crate) async fn by_email(db: &mut AnyConnection, email: &str) -> Result<Option<User>, Error> {
-    let row: Option<(String, String, String)> =
-        sqlx::query_as("SELECT id, email, created_at FROM users WHERE email = $1")
+/// The account with this e-mail address, if there is one, and the hash of its password, if it has one.
+pub(crate) async fn by_email(
+    db: &mut AnyConnection,
+    email: &str,
+) -> Result<Option<(User, Option<String>)>, Error> {
+    let row: Option<(String, String, String, Option<String>)> =
+        sqlx::query_as("SELECT id, email, created_at, password FROM users WHERE email = $1")
             .bind(email.to_owned())
             .fetch_optional(db)
             .await?;
-    row.map(user).transpose()
+    row.map(|(id, email, created_at, hash)| Ok((user((id, email, created_at))?, hash))).transpose()
 }
 
 /// Whose token this is, and what it may do.

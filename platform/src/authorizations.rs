@@ -4,7 +4,6 @@
 
 use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest as _, Sha256};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
@@ -84,10 +83,15 @@ impl Scope {
 pub(crate) struct Scopes(Vec<Scope>);
 
 impl Scopes {
+    /// What the owner may do.
+    pub(crate) fn everything() -> Self {
+        Self(vec![Scope::Global])
+    }
+
     /// Reads names as a request has them. None means everything, as on Heroku.
     pub(crate) fn named(names: &[String]) -> Result<Self, Error> {
         if names.is_empty() {
-            return Ok(Self(vec![Scope::Global]));
+            return Ok(Self::everything());
         }
         let mut scopes = Vec::new();
         for name in names {
@@ -144,7 +148,8 @@ impl Authorization {
         let (id, digest, description, scope, created_at, expires_at) = row;
         let id = match id {
             Some(id) => db::id(&id)?,
-            None => derived_id(&digest),
+            // A token from before tokens had ids.
+            None => db::stable_id("authorization", &digest),
         };
         let scopes = Scopes::of_row(&scope)?;
         Ok(Self { id, digest, description, scopes, created_at, expires_at })
@@ -155,14 +160,6 @@ impl Authorization {
         let at: Timestamp = self.expires_at.as_deref()?.parse().ok()?;
         Some(at.duration_since(Timestamp::now()).as_secs().max(0))
     }
-}
-
-/// The id of a token from before tokens had ids.
-fn derived_id(token_digest: &str) -> Uuid {
-    let hash = Sha256::digest(format!("authorization\0{token_digest}"));
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// A new token, as text that is shown once.

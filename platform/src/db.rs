@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use sqlx::{
     Any, AnyConnection, AnyPool, Connection, Executor, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
@@ -173,6 +174,14 @@ pub(crate) fn at(time: Timestamp) -> String {
 /// A new id. Version 7, so that the order of ids is the order of creation.
 pub(crate) fn new_id() -> Uuid {
     Uuid::now_v7()
+}
+
+/// An id for something that has no row of its own, or none in it: the same things have the same id for ever.
+pub(crate) fn stable_id(kind: &str, of: &str) -> Uuid {
+    let hash = Sha256::digest(format!("{kind}\0{of}"));
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// An id that a row holds.

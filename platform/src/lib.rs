@@ -173,7 +173,7 @@ impl Platform {
             return Ok(None);
         }
         let user = auth::create_user(&mut write, auth::FIRST_OWNER).await?;
-        let (_, token) = operators_token(&mut write, &user, "first start").await?;
+        let token = operators_token(&mut write, &user, "first start").await?;
         write.commit().await?;
         Ok(Some(Owner { email: user.email, token }))
     }
@@ -183,7 +183,7 @@ impl Platform {
     pub async fn issue_token(&self) -> Result<Option<Owner>, Error> {
         let mut write = self.inner.db.write().await?;
         let Some(user) = auth::first_user(&mut write).await? else { return Ok(None) };
-        let (_, token) = operators_token(&mut write, &user, "issued by the operator").await?;
+        let token = operators_token(&mut write, &user, "issued by the operator").await?;
         write.commit().await?;
         Ok(Some(Owner { email: user.email, token }))
     }
@@ -220,9 +220,10 @@ async fn operators_token(
     db: &mut sqlx::AnyConnection,
     user: &auth::User,
     description: &str,
-) -> Result<(authorizations::Authorization, String), Error> {
-    let everything = authorizations::Scopes::named(&[])?;
-    authorizations::create(db, user, description, &everything, None).await
+) -> Result<String, Error> {
+    let everything = authorizations::Scopes::everything();
+    let (_, token) = authorizations::create(db, user, description, &everything, None).await?;
+    Ok(token)
 }
 
 /// [`Options`] without the builder.

@@ -16,7 +16,6 @@ use argon2::{
 };
 use parking_lot::Mutex;
 use rand::TryRngCore as _;
-use sqlx::AnyConnection;
 use tokio::sync::Semaphore;
 use wpaas_slug::Limits;
 
@@ -105,15 +104,6 @@ fn key(email: &str) -> String {
     email.trim().chars().take(254).collect::<String>().to_lowercase()
 }
 
-async fn hash_of(db: &mut AnyConnection, email: &str) -> Result<Option<String>, Error> {
-    let row: Option<(Option<String>,)> =
-        sqlx::query_as("SELECT password FROM users WHERE email = $1")
-            .bind(email.to_owned())
-            .fetch_optional(db)
-            .await?;
-    Ok(row.and_then(|(hash,)| hash))
-}
-
 impl Inner {
     /// The account with this e-mail address and password.
     pub(crate) async fn log_in(&self, email: &str, password: &str) -> Result<User, Error> {
@@ -122,11 +112,9 @@ impl Inner {
             return Err(Error::WrongPassword);
         }
         self.passwords.take(&email, Instant::now())?;
-        let (known, user) = {
-            let mut db = self.db.read().await?;
-            let user = auth::by_email(&mut db, &email).await?;
-            (hash_of(&mut db, &email).await?, user)
-        };
+        let found = auth::by_email(&mut *self.db.read().await?, &email).await?;
+        let (user, known) = found.unzip();
+        let known = known.flatten();
         let right = self.matches(password, known.as_deref().unwrap_or(NOBODY)).await?;
         match user {
             Some(user) if right && known.is_some() => {
@@ -149,8 +137,8 @@ impl Inner {
                 "A password has at least {MIN_CHARACTERS} characters and at most {MAX_BYTES} bytes."
             )));
         }
-        let known = hash_of(&mut *self.db.read().await?, &user.email).await?;
-        if let Some(known) = &known {
+        let found = auth::by_email(&mut *self.db.read().await?, &user.email).await?;
+        if let Some(known) = &found.and_then(|(_, known)| known) {
             self.passwords.take(&user.email, Instant::now())?;
             if !self.matches(current.unwrap_or_default(), known).await? {
                 return Err(Error::Invalid("The current password is another one.".into()));

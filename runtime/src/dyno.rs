@@ -1,6 +1,6 @@
 //! A dyno: one Wasm instance with its world around it.
 
-use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
@@ -34,6 +34,7 @@ use crate::{
     net::{Egress, Net, Network, Outgoing, VNet},
     p3::Calls,
     stdio::Input,
+    threads::{Place, Threads},
     tmp::TmpRoot,
     trace::SpanSink,
 };
@@ -136,6 +137,7 @@ pub(crate) struct Host {
     /// Formations with instances.
     pub(crate) active: Active,
     pub(crate) lanes: Lanes,
+    threads: Threads,
     /// For tasks that belong to no request: connections may have runtimes of their own, which end before the node.
     pub(crate) runtime: Handle,
 }
@@ -150,6 +152,7 @@ impl Host {
         sink: Arc<dyn LogSink>,
         spans: Option<Arc<dyn SpanSink>>,
         network: Arc<Network>,
+        threads: Threads,
         cache: &Path,
     ) -> Result<Self, Error> {
         let places = Limits::size(limits.dynos_per_node).min(Semaphore::MAX_PERMITS);
@@ -160,6 +163,7 @@ impl Host {
             sink,
             spans,
             network,
+            threads,
             processes: TaskTracker::new(),
             stopping: CancellationToken::new(),
             tmp: Arc::new(TmpRoot::new(cache)?),
@@ -185,6 +189,22 @@ impl Host {
                 tokio::time::sleep(PLACE_RETRY).await;
             }
         }
+    }
+
+    /// Runs a guest that lives for many requests among the connections, and in the slow lane while it computes. `add` is
+    /// told how long each poll took on a CPU.
+    pub(crate) fn drive(
+        &self,
+        guest: impl Future<Output = ()> + Send + 'static,
+        add: impl FnMut(Duration) + Send + Unpin + 'static,
+    ) {
+        let place = self.threads.place();
+        let quick = place.as_ref().map_or(&self.runtime, Place::handle).clone();
+        let guest = async move {
+            let _place = place;
+            guest.await;
+        };
+        self.lanes.slow.drive(&quick, guest, add);
     }
 
     /// The log of a dyno.

@@ -191,7 +191,7 @@ impl Formation {
         };
         let run = p3::run(Arc::new(home), service, starting);
         // Its requests have their own accounts.
-        self.host.lanes.slow.drive(&self.host.runtime, run, |_| ());
+        self.host.drive(run, |_| ());
     }
 
     /// Another place for a request whose instance ended before it had the request.

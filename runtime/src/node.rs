@@ -40,6 +40,7 @@ use crate::{
     router::Router,
     server::{self, Doors},
     table::{Naming, Table},
+    threads::Threads,
     tls::Tls,
     trace::SpanSink,
 };
@@ -72,7 +73,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many threads of the node's own serve connections; default is 0, which is the runtime that
+    /// How many threads of the node's own serve connections and guests with many requests; default is 0, which is the runtime that
     /// [`Node::serve`] is called in. As many as the machine has cores serve the most requests.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
@@ -191,6 +192,8 @@ impl Builder {
         let limits = Arc::new(self.limits);
         let network = Network::new(self.network, Arc::clone(&limits))?;
         let engine = engine::running(&limits, self.wasi)?;
+        let threads = Threads::new(self.threads)
+            .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?;
         let blobs = Blobs::new(self.store, &self.cache)?;
         let resources = Arc::new(Resources {
             checkouts: Checkouts::new(blobs.clone(), &self.cache, Arc::clone(&limits))?,
@@ -207,6 +210,7 @@ impl Builder {
                 self.sink,
                 self.spans,
                 network,
+                threads.clone(),
                 &self.cache,
             )?),
             stacks: RwLock::default(),
@@ -220,9 +224,7 @@ impl Builder {
             gate: self.gate,
         });
         resources.host.network.neighbours.connect(&router);
-        let doors = Doors::new(&limits, self.threads)
-            .map_err(|error| Error::Engine(format!("cannot start threads: {error}")))?;
-        let doors = Arc::new(doors);
+        let doors = Arc::new(Doors::new(&limits, threads));
         let stopping = resources.host.stopping.clone().drop_guard();
         let inner = Inner {
             router,

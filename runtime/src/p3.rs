@@ -52,7 +52,7 @@ pub(crate) async fn hand_over(formation: Arc<Formation>, mut job: Job) {
 /// Instances that a request is taken to before it is answered with H13.
 const ATTEMPTS: usize = 3;
 /// The interface that requests come by, without its patch version.
-const HANDLER: &str = "wasi:http/handler@0.3";
+pub(crate) const HANDLER: &str = "wasi:http/handler@0.3";
 
 /// Whether a component serves by `wasi:http/handler@0.3`.
 pub(crate) fn is_service(pre: &InstancePre<DynoState>) -> bool {

@@ -28,14 +28,13 @@ pub(crate) struct Doors {
 }
 
 impl Doors {
-    /// With as many threads of its own for connections as `threads` says.
-    pub(crate) fn new(limits: &Limits, threads: usize) -> io::Result<Self> {
+    pub(crate) fn new(limits: &Limits, threads: Threads) -> Self {
         let semaphore = |limit| Semaphore::new(Limits::size(limit).min(Semaphore::MAX_PERMITS));
-        Ok(Self {
+        Self {
             connections: Arc::new(semaphore(limits.connections)),
             handshakes: semaphore(limits.tls_handshakes),
-            threads: Threads::new(threads)?,
-        })
+            threads,
+        }
     }
 }
 

@@ -19,4 +19,22 @@ has_debian_wasi() {
     command -v wasm-ld >/dev/null
 }
 
+# Copies an npm project from $1 to $2 and installs its packages, named $3 to who watches. What it leaves out of the
+# copy besides node_modules are the further arguments.
+npm_project() {
+  local from=$1 copy=$2 name=$3 wanted
+  shift 3
+  mkdir -p "$copy"
+  find "$copy" -mindepth 1 -maxdepth 1 ! -name node_modules ! -name installed -exec rm -rf {} +
+  (cd "$from" && tar --exclude=node_modules "${@/#/--exclude=}" -cf - .) | tar -xf - -C "$copy"
+  # Again only when the lockfile changed; the mark is written last.
+  wanted=$(sha256sum <"$from/package-lock.json")
+  if [[ $(cat "$copy/installed" 2>/dev/null) != "$wanted" ]]; then
+    say "Installing the packages of $name"
+    rm -f "$copy/installed"
+    (cd "$copy" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+    echo "$wanted" >"$copy/installed"
+  fi
+}
+
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }

@@ -10,14 +10,4 @@ mkdir -p "$copy"
 exec 9>"$test_cache/node-20.lock"
 flock 9
 
-find "$copy" -mindepth 1 -maxdepth 1 ! -name node_modules ! -name installed -exec rm -rf {} +
-(cd "$recipe" && tar --exclude=node_modules -cf - .) | tar -xf - -C "$copy"
-
-# Again only when the lockfile changed; the mark is written last.
-wanted=$(sha256sum <"$recipe/package-lock.json")
-if [[ $(cat "$copy/installed" 2>/dev/null) != "$wanted" ]]; then
-  say "Installing the packages of the Node.js stack"
-  rm -f "$copy/installed"
-  (cd "$copy" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-  echo "$wanted" >"$copy/installed"
-fi
+npm_project "$recipe" "$copy" "the Node.js stack"

@@ -7,10 +7,8 @@ const SHELL_SIGNS: &str = "|&;<>`()";
 /// the dyno host fills it in.
 pub(crate) fn split(command: &str) -> Result<Vec<String>, String> {
     let is_port = |rest: &str| {
-        rest.starts_with("${PORT}")
-            || rest.strip_prefix("$PORT").is_some_and(|after| {
-                !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-            })
+        let name = variable(rest).and_then(|length| rest.get(..length));
+        matches!(name, Some("$PORT" | "${PORT}"))
     };
     let mut others = command.match_indices('$').filter_map(|(at, _)| command.get(at..));
     if let Some(other) = others.find(|rest| !is_port(rest)) {

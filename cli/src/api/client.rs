@@ -153,17 +153,20 @@ impl Client {
         headers: &[(reqwest::header::HeaderName, String)],
         body: Option<&Value>,
     ) -> Result<(HeaderMap, Value), Error> {
-        let mut request = self
-            .request(method, self.url(path))?
-            .header(ACCEPT, ACCEPTED)
-            .timeout(Limits::ms(self.limits.client_response_ms));
+        let mut request = self.request(method, self.url(path))?;
         for (name, value) in headers {
             request = request.header(name, value);
         }
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = self.answer(request).await?;
+        self.exchange(request).await
+    }
+
+    /// Sends a request and reads the JSON of its answer, `null` when that is empty.
+    async fn exchange(&self, request: RequestBuilder) -> Result<(HeaderMap, Value), Error> {
+        let limit = Limits::ms(self.limits.client_response_ms);
+        let response = self.answer(request.header(ACCEPT, ACCEPTED).timeout(limit)).await?;
         let headers = response.headers().clone();
         let body = self.body(response).await?;
         if body.is_empty() {
@@ -240,10 +243,8 @@ impl Client {
             .http
             .post(self.url(&["oauth", "authorizations"]))
             .basic_auth(email, Some(password))
-            .header(ACCEPT, ACCEPTED)
-            .timeout(Limits::ms(self.limits.client_response_ms))
             .json(body);
-        let answered = self.answer(request).await.map_err(|error| match error {
+        let answered = self.exchange(request).await.map_err(|error| match error {
             Error::Unauthorised { .. } => Error::Forbidden {
                 message:
                     "there was a problem with your login: the e-mail address or the password is \
@@ -252,9 +253,7 @@ impl Client {
             },
             other => other,
         })?;
-        let bytes = self.body(answered).await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| self.strange(format!("its answer is not JSON: {error}")))
+        Ok(answered.1)
     }
 
     /// The token that this client sends.

@@ -2,7 +2,6 @@
 //! own. What wpaas does not have (spaces, teams, regions) has the value that says so.
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use wpaas_slug::feed::{DynoState, DynoStatus};
 
@@ -12,6 +11,7 @@ use crate::{
     apps::App,
     auth::User,
     builds::Build,
+    db,
     domains::Domain,
     formation::{Process, SIZE},
     releases::Release,
@@ -24,10 +24,7 @@ pub(super) const REGION: &str = "us";
 
 /// An id for something that has no row of its own: the same things have the same id for ever.
 pub(super) fn stable_id(kind: &str, of: &str) -> String {
-    let hash = Sha256::digest(format!("{kind}\0{of}"));
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    db::stable_id(kind, of).to_string()
 }
 
 /// Heroku's times have no fraction of a second.

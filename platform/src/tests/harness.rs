@@ -86,7 +86,7 @@ impl Server {
     pub(crate) async fn other_account(&self) -> Api {
         let mut write = self.platform.inner.db.write().await.unwrap();
         let user = crate::auth::create_user(&mut write, "other@wpaas.localhost").await.unwrap();
-        let (_, token) = crate::operators_token(&mut write, &user, "test").await.unwrap();
+        let token = crate::operators_token(&mut write, &user, "test").await.unwrap();
         write.commit().await.unwrap();
         self.api.with_token(&token)
     }

@@ -17,6 +17,7 @@ use super::{Shape, headroom, process};
 use crate::{
     Error,
     engine::{self, WASMTIME_VERSION, Wasi},
+    p3::HANDLER,
 };
 
 /// Compiles `input` to `output`; what the program of [`super::Compiler::Process`] does. It takes from the process
@@ -105,7 +106,7 @@ const P3_OFF: &str = "it exports wasi:http/handler@0.3, which this node does not
 
 /// Whether a component that was refused is one of WASI 0.3. It is not parsed once more, only looked at.
 fn is_for_p3(engine: &Engine, wasm: &[u8]) -> bool {
-    let handler = b"wasi:http/handler@0.3";
+    let handler = HANDLER.as_bytes();
     Wasi::of(engine) == Wasi::P2 && wasm.windows(handler.len()).any(|part| part == handler)
 }
 

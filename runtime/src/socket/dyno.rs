@@ -65,7 +65,7 @@ pub(super) fn start(sockets: &Arc<Sockets>, starting: Starting) {
     let (host, metrics) = (&sockets.host, Arc::clone(&sockets.spec.metrics));
     let guest = run(Arc::clone(sockets), starting, Arc::clone(&accounts));
     let guest = host.processes.track_future(guest);
-    host.lanes.slow.drive(&host.runtime, guest, move |time| {
+    host.drive(guest, move |time| {
         accounts.add(time);
         metrics.cpu(time);
     });

@@ -101,6 +101,10 @@ async fn an_app_that_listens_asks_and_is_asked() {
     let twice = "GET / HTTP/1.1|Host: x||GET / HTTP/1.1|Host: x|Connection: close";
     let said = told(&host, "sockets.internal:80", twice).await;
     assert_eq!(said.matches("hello from web.1").count(), 2, "{said}");
+    // Another protocol, as a WebSocket is one.
+    let head = "GET /upgrade HTTP/1.1\r\nHost: sockets.internal\r\nConnection: upgrade\r\nUpgrade: shout/1\r\n\r\nhello";
+    let said = host.get(&format!("/talk?to=sockets.internal:80&text={}", escaped(head))).await.ok();
+    assert!(said.starts_with("HTTP/1.1 101 ") && said.ends_with("HELLO"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,14 +99,11 @@ export async function serveRequest(server, incoming) {
   const ended = nowMs();
   let asked = 0;
   const quiet = () => {
+    asked += 1;
     const since = nowMs() - ended;
     if (callsOpen() || engineBusy()) return since >= AFTER_RESPONSE_MS;
-    return !immediatesPending() || (since >= IMMEDIATES_MS && asked >= IMMEDIATES_QUESTIONS);
+    return !immediatesPending() || (since >= IMMEDIATES_MS && asked > IMMEDIATES_QUESTIONS);
   };
-  const askQuiet = () => {
-    asked += 1;
-    return quiet();
-  };
-  if (!quiet()) await runLoop(askQuiet, { listening: true, beat: 1000 });
+  if (!quiet()) await runLoop(quiet, { listening: true, beat: 1000 });
   return true;
 }
