@@ -121,7 +121,10 @@ impl Tools {
     ) -> Result<std::sync::Arc<Installed>, Error> {
         let maker = match self.lock.stack(name)?.host {
             HostTool::Node(oldest) => Maker::Node(self.node(oldest).await?),
-            HostTool::Python(oldest) => Maker::Python(self.python(oldest).await?),
+            HostTool::Python(oldest) => {
+                let cargo = self.cargo().await.ok().filter(|cargo| cargo.makes_libraries());
+                Maker::Python(self.python(oldest).await?, cargo)
+            }
         };
         self.stacks.ensure(name, &self.lock, maker, &self.sandbox, output).await
     }
