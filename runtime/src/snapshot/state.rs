@@ -87,7 +87,10 @@ impl WasiHttpHooks for Nowhere {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    // The stack's bindings name everything that the interfaces have.
+    let mut options = wasmtime_wasi::p2::bindings::LinkOptions::default();
+    options.network_error_code(true);
+    wasmtime_wasi::p2::add_to_linker_with_options_async(linker, &options)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
 }
 

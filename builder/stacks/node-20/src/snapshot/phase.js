@@ -5,7 +5,7 @@ let evaluating = false;
 const refused = [];
 const freezing = [];
 const thawing = [];
-let envRead = new Set();
+const envRead = new Set();
 
 /** Whether the app is evaluated for its snapshot now. */
 export const isEvaluating = () => evaluating;

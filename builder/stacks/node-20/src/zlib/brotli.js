@@ -25,6 +25,8 @@ export function brotliDecompressSync(data, { maxOutputLength: limit = Infinity }
     },
   };
   const output = {
+    // The decoder would make it larger; what is written goes to `parts`.
+    buffer: { length: Infinity },
     write(from, count) {
       size += count;
       if (size > limit) {
