@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use wpaas_slug::{Digest, Limits, ProcessType};
+use wpaas_slug::{ComponentRef, Digest, Limits, ProcessType};
 
 use crate::{
     Error, Output, SnapshotProgram, Stack,
@@ -83,6 +83,8 @@ pub(crate) struct Build<'a> {
 pub(crate) struct Compiled {
     pub(crate) stack: Option<Stack>,
     pub(crate) processes: BTreeMap<String, ProcessType>,
+    /// What one-off dynos can run beside the process types.
+    pub(crate) programs: BTreeMap<String, ComponentRef>,
     /// The components that process types run, if not the stack's.
     pub(crate) components: HashMap<Digest, Bytes>,
     /// Paths of those in the tree.
@@ -132,7 +134,10 @@ impl Tools {
     ) -> Result<std::sync::Arc<Installed>, Error> {
         let maker = match self.lock.stack(name)?.host {
             HostTool::Node(oldest) => Maker::Node(self.node(oldest).await?),
-            HostTool::Python(oldest) => Maker::Python(self.python(oldest).await?),
+            HostTool::Python(oldest) => {
+                let cargo = self.cargo().await.ok().filter(|cargo| cargo.makes_libraries());
+                Maker::Python(self.python(oldest).await?, cargo)
+            }
         };
         self.stacks.ensure(name, &self.lock, maker, &self.sandbox, output).await
     }

@@ -28,6 +28,8 @@ use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, sync::Arc, ti
 use buildpacks::Tools;
 pub use error::{Error, Kind};
 pub use output::Output;
+pub use pipeline::BUILT_IN;
+pub use sandbox::with_memory_limit;
 use sandbox::{Host, Sandbox};
 pub use toolchain::stack::Stack;
 use toolchain::{lock::Lock, stack::Stacks};
@@ -83,7 +85,7 @@ pub struct Request {
     pub cache: PathBuf,
     /// Config vars.
     pub env: BTreeMap<String, String>,
-    /// A buildpack of the user's own: a directory or a tarball. Without it, `BUILDPACK_URL` in `env` counts.
+    /// One of [`BUILT_IN`], or a buildpack of the user's own: a directory or a tarball. Without it, `BUILDPACK_URL` in `env` counts.
     pub buildpack_url: Option<String>,
     /// Where the build's lines go.
     pub output: Output,

@@ -31,6 +31,8 @@ use crate::{
 const WEB: &str = "web";
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
+/// What a one-off dyno can run on it.
+const PROGRAMS: [&str; 2] = ["node", "nodejs"];
 /// Scripts of package.json that are bundled for one-off dynos, at most.
 const MAX_SCRIPTS: usize = 8;
 const YARN_PRODUCTION: &str = "YARN_PRODUCTION";
@@ -120,6 +122,7 @@ impl Buildpack for NodeJs {
         Ok(Compiled {
             stack: Some(stack.stack.clone()),
             processes,
+            programs: PROGRAMS.map(|name| (name.to_owned(), ComponentRef::Stack)).into(),
             components,
             component_files: Vec::new(),
             leave_out: |_| false,

@@ -17,7 +17,7 @@ use crate::{
     error::io_at,
     files::{self, FileLock, blocking},
     sandbox::{Command, Deadline, Sandbox, Workspace},
-    toolchain::{lock::Lock, node::Node, python::Python, recipe},
+    toolchain::{cargo::Cargo, lock::Lock, node::Node, python::Python, recipe},
 };
 
 /// npm's cache of downloads, below the user's cache directory.
@@ -49,7 +49,8 @@ pub(crate) struct Installed {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Maker<'a> {
     Node(&'a Node),
-    Python(&'a Python),
+    /// With Rust for the native packages, where it is found.
+    Python(&'a Python, Option<&'a Cargo>),
 }
 
 impl Maker<'_> {
@@ -57,7 +58,7 @@ impl Maker<'_> {
     fn cache(self) -> &'static str {
         match self {
             Self::Node(_) => NPM,
-            Self::Python(_) => "pip",
+            Self::Python(..) => "pip",
         }
     }
 
@@ -65,7 +66,26 @@ impl Maker<'_> {
     fn fetch(self, dir: &Path, cache: &Path) -> Vec<Command> {
         match self {
             Self::Node(node) => vec![node.npm_ci(dir, cache, false)],
-            Self::Python(python) => python.fetch(dir, cache),
+            Self::Python(python, _) => python.fetch(dir, cache),
+        }
+    }
+
+    /// What compiles native packages of the recipe in `dir`, if it has any and they can be: with its own cache below
+    /// the user's.
+    fn native(self, dir: &Path, stacks: &Stacks) -> Result<Option<Command>, Error> {
+        match self {
+            Self::Python(python, Some(cargo)) => {
+                Ok(Some(python.native(dir, &stacks.cache_of("native")?, cargo)?))
+            }
+            Self::Python(_, None) | Self::Node(_) => Ok(None),
+        }
+    }
+
+    /// Tells apart what is made of the same recipe.
+    fn variant(self) -> &'static str {
+        match self {
+            Self::Python(_, None) => "-pure",
+            Self::Python(_, Some(_)) | Self::Node(_) => "",
         }
     }
 
@@ -75,7 +95,7 @@ impl Maker<'_> {
             Self::Node(node) => {
                 vec![node.node(dir, "build-stack.mjs").arg("build-stack.mjs").arg(made)]
             }
-            Self::Python(python) => python.build(dir, made),
+            Self::Python(python, _) => python.build(dir, made),
         }
     }
 }
@@ -162,7 +182,7 @@ impl Stacks {
         output: &Output,
     ) -> Result<Installed, Error> {
         let recipe = recipe::find(&lock.stack(name)?.recipe)?;
-        let key = format!("{name}-{}", recipe.digest().short());
+        let key = format!("{name}-{}{}", recipe.digest().short(), maker.variant());
         let dir = self.cache_dir.join("toolchains").join(&key);
         let component = self.cache_dir.join("stacks").join(format!("{key}.wasm"));
         let lock_file = self.cache_dir.join("locks").join(&key);
@@ -181,6 +201,9 @@ impl Stacks {
                 // It is made together with what else is in the directory.
                 files::remove(&component)?;
                 for command in maker.fetch(&dir, &self.cache_of(maker.cache())?) {
+                    sandbox.run(command, &workspace, deadline, output).await?;
+                }
+                if let Some(command) = maker.native(&dir, self)? {
                     sandbox.run(command, &workspace, deadline, output).await?;
                 }
                 files::write_whole(&dir.join(COMPLETE), complete.as_bytes())?;
