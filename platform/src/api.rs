@@ -26,6 +26,7 @@ mod builds;
 mod catalog;
 mod config;
 mod domains;
+mod drains;
 mod dynos;
 mod egress;
 mod error;
@@ -81,6 +82,8 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart))
         .route("/apps/{app}/domains", get(domains::list).post(domains::create))
         .route("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete))
+        .route("/apps/{app}/log-drains", get(drains::list).post(drains::create))
+        .route("/apps/{app}/log-drains/{drain}", get(drains::info).delete(drains::delete))
         .route("/apps/{app}/builds", get(builds::list).post(builds::create))
         .route("/apps/{app}/builds/{build}", get(builds::info))
         .route("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update))
