@@ -165,7 +165,7 @@ async fn what_the_buffer_cannot_hold_is_counted_in_its_place() {
     // The line of the drain's own beginning counts as well.
     let lines = got.len() - lost.len();
     assert_eq!(lost.iter().sum::<usize>() + lines, 51, "{got:?}");
-    assert!((35..=41).contains(&lost.iter().sum()), "{got:?}");
+    assert!((35..=41).contains(&lost.iter().sum::<usize>()), "{got:?}");
     // The app's log says so too, and why lines waited.
     let log = api.log("demo").await.join("\n");
     assert!(log.contains("heroku[logplex]: Error L10 (output buffer overflow): "), "{log}");

@@ -63,6 +63,7 @@ impl Rsyslog {
             .arg("-i")
             .arg(file("pid"))
             .stdin(Stdio::null())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .expect("rsyslog is installed (tests/setup/debian.sh)");
