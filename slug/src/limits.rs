@@ -336,13 +336,13 @@ limits! {
     /// Log drains of an app (Heroku: 5).
     drains_per_app = 5;
     /// Log drains of all apps; each has a buffer.
-    drains = 2_000;
+    drains = 1_000;
     /// A drain's URL.
     drain_url_bytes = 2_048;
     /// Lines that wait for one drain; beyond this the oldest are dropped and counted (L10).
     drain_buffer_lines = 10_000;
     /// Their text; beyond this the oldest are dropped and counted (L10).
-    drain_buffer_bytes = 4 * MIB;
+    drain_buffer_bytes = MIB;
     /// Lines sent to a drain at once, and in one request to an HTTPS drain.
     drain_batch_lines = 500;
     /// Their text.
