@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 use wpaas_slug::{ComponentRef, Digest, Limits, ProcessType};
 
 use crate::{
-    Error, Output, Stack,
+    Error, Output, SnapshotProgram, Stack,
     sandbox::{Deadline, Sandbox, Workspace},
     settings::Settings,
     toolchain::{
@@ -41,6 +41,11 @@ pub(crate) type Commands = BTreeMap<String, String>;
 pub(crate) trait Buildpack: Send + Sync {
     /// `Node.js`
     fn name(&self) -> String;
+
+    /// Whether it makes snapshots of apps.
+    fn makes_snapshots(&self) -> bool {
+        false
+    }
 
     /// Whether the tree is an app of this kind. Errors say why a tree that is meant to be one is not.
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error>;
@@ -94,6 +99,7 @@ pub(crate) struct Tools {
     pub(crate) sandbox: Sandbox,
     pub(crate) stacks: Stacks,
     pub(crate) lock: Lock,
+    pub(crate) snapshots: Option<SnapshotProgram>,
     pub(crate) limits: Limits,
     node: OnceCell<Node>,
     python: OnceCell<Python>,
@@ -101,11 +107,18 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    pub(crate) fn new(sandbox: Sandbox, stacks: Stacks, lock: Lock, limits: Limits) -> Self {
+    pub(crate) fn new(
+        sandbox: Sandbox,
+        stacks: Stacks,
+        lock: Lock,
+        snapshots: Option<SnapshotProgram>,
+        limits: Limits,
+    ) -> Self {
         Self {
             sandbox,
             stacks,
             lock,
+            snapshots,
             limits,
             node: OnceCell::new(),
             python: OnceCell::new(),

@@ -64,6 +64,10 @@ pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error>
     let url = request.buildpack_url.as_ref().or_else(|| request.env.get(BUILDPACK_URL));
     let buildpack = steps.time("detect", detect(&build, url.map(String::as_str))).await?;
     output.step(&format!("{} app detected", buildpack.name()));
+    if let Some(snapshot) = settings.snapshot.as_ref().filter(|_| !buildpack.makes_snapshots()) {
+        let reason = format!("there are no snapshots of {} apps", buildpack.name());
+        return Err(Error::settings(snapshot.line, reason));
+    }
     steps.time("toolchain", buildpack.prepare(&inner.tools, &output)).await?;
     build.deadline = Deadline::after_ms(limits.build_ms);
     let deadline = build.deadline;

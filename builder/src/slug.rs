@@ -97,7 +97,7 @@ impl Assembled {
 
 /// The files of the built tree by their path in it. What the build made is there whatever `.gitignore` says;
 /// links are followed, as a slug has none, and must stay in the tree.
-fn tree_files(root: &Path, limits: &Limits) -> Result<Vec<(String, PathBuf)>, Error> {
+pub(crate) fn tree_files(root: &Path, limits: &Limits) -> Result<Vec<(String, PathBuf)>, Error> {
     let root = root.canonicalize().map_err(io_at(root))?;
     let mut files = Vec::new();
     let walk = walkdir::WalkDir::new(&root).min_depth(1).follow_links(true);

@@ -8,7 +8,7 @@ use crate::{
     commands::{self, Context},
     compile, dev,
     exit::Interrupted,
-    prepare, serve,
+    prepare, serve, snapshot,
 };
 
 /// Heroku's way of working on WebAssembly dynos
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Dev(dev::Args),
     #[command(hide = true)]
     Compile(compile::Args),
+    #[command(hide = true)]
+    Snapshot(snapshot::Args),
 
     Deploy(commands::deploy::Args),
     #[command(alias = "apps:create")]
@@ -138,6 +140,7 @@ impl Command {
             Self::Serve(args) => Box::pin(serve::run(*args)).await,
             Self::Prepare(args) => Box::pin(prepare::run(args)).await,
             Self::Dev(args) => Box::pin(dev::run(args)).await,
+            Self::Snapshot(args) => Box::pin(snapshot::run(args)).await,
             client => {
                 tokio::select! {
                     result = Box::pin(client.ask()) => result,
@@ -154,7 +157,11 @@ impl Command {
             releases, run, version,
         };
         match self {
-            Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
+            Self::Serve(_)
+            | Self::Prepare(_)
+            | Self::Dev(_)
+            | Self::Compile(_)
+            | Self::Snapshot(_) => Ok(()),
             Self::Deploy(args) => deploy::run(&Context::open(&args.target.server)?, &args).await,
             Self::Create(args) => apps::create(&Context::open(&args.server)?, &args).await,
             Self::Apps(args) => apps::list(&Context::open(&args.server)?, &args).await,

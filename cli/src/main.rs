@@ -24,6 +24,7 @@ mod prepare;
 mod progress;
 mod rendezvous;
 mod serve;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -145,6 +145,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         store: store.clone(),
         limits: limits.clone(),
         hidden: vec![data.clone(), dirs::config()?],
+        snapshots: crate::snapshot::program(),
     })?;
     let own_limits = limits.clone();
     let tls_url = match &api_tls {

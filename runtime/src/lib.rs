@@ -59,6 +59,8 @@ mod request_log;
 mod reuse;
 mod router;
 mod server;
+#[cfg(feature = "compiler")]
+mod snapshot;
 mod socket;
 mod stdio;
 mod table;
@@ -76,5 +78,7 @@ pub use error::Error;
 pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
 pub use prepare::Prepared;
+#[cfg(feature = "compiler")]
+pub use snapshot::{Evaluated, SnapshotSpec, snapshot_main};
 pub use tls::{Tls, TlsError};
 pub use trace::{Span, SpanSink};

@@ -30,5 +30,6 @@ mod python_apps;
 mod releases;
 mod run;
 mod s3;
+mod snapshots;
 mod steady_load;
 mod upgrade;

@@ -5,6 +5,7 @@ mod command;
 mod manager;
 mod modules;
 mod package_json;
+mod snapshot;
 
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
@@ -26,6 +27,8 @@ use crate::{
     toolchain::{lock::HostTool, node::Node, stack::Installed},
 };
 
+/// The process type that serves requests.
+const WEB: &str = "web";
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
 /// What a one-off dyno can run on it.
@@ -44,6 +47,10 @@ impl Buildpack for NodeJs {
         "Node.js".into()
     }
 
+    fn makes_snapshots(&self) -> bool {
+        true
+    }
+
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
         if !build.dir.join(package_json::FILE).is_file() {
             return Ok(false);
@@ -53,8 +60,8 @@ impl Buildpack for NodeJs {
         if package.has_dependencies() {
             manager::choose(build.dir, &package)?;
         }
-        if let Some(web) = commands(build, &package)?.get("web") {
-            command::launch(build.dir, &package, "web", web)?;
+        if let Some(web) = commands(build, &package)?.get(WEB) {
+            command::launch(build.dir, &package, WEB, web)?;
         }
         Ok(true)
     }
@@ -103,11 +110,20 @@ impl Buildpack for NodeJs {
             let keep = move || modules.keep(&dir, &modules::find(&dir)?);
             build.steps.time("keep node_modules", blocking(keep)).await?;
         }
+        let mut processes = built?;
+        let mut components = HashMap::new();
+        if let Some(settings) = &build.settings.snapshot
+            && let Some(web) = processes.get_mut(WEB)
+        {
+            let component = snapshot::take(build, &stack, settings, &web.args).await?;
+            web.component = ComponentRef::Own { digest: component.digest, size: component.size() };
+            components.insert(component.digest, component.bytes);
+        }
         Ok(Compiled {
             stack: Some(stack.stack.clone()),
-            processes: built?,
+            processes,
             programs: PROGRAMS.map(|name| (name.to_owned(), ComponentRef::Stack)).into(),
-            components: HashMap::new(),
+            components,
             component_files: Vec::new(),
             leave_out: |_| false,
         })
@@ -149,7 +165,7 @@ fn commands(build: &Build<'_>, package: &PackageJson) -> Result<Commands, Error>
         return Ok(procfile.clone());
     }
     if package.scripts.contains_key("start") || build.dir.join("server.js").is_file() {
-        return Ok(Commands::from([("web".to_owned(), "npm start".to_owned())]));
+        return Ok(Commands::from([(WEB.to_owned(), "npm start".to_owned())]));
     }
     Err(PackageJson::error(
         "nothing says how to start the app: add a script \"start\", or a Procfile with a line such as \

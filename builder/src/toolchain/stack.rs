@@ -40,6 +40,8 @@ pub(crate) struct Installed {
     pub(crate) stack: Stack,
     /// The recipe with its packages.
     pub(crate) dir: PathBuf,
+    /// The file of its component.
+    pub(crate) component: PathBuf,
     pub(crate) worlds: Vec<World>,
 }
 
@@ -219,11 +221,12 @@ impl Stacks {
             )));
         };
         if !self.store.has(record.component).await? {
-            let bytes = blocking(move || fs::read(&component).map_err(io_at(&component))).await?;
+            let file = component.clone();
+            let bytes = blocking(move || fs::read(&file).map_err(io_at(&file))).await?;
             self.store.put(bytes.into()).await?;
         }
         let stack = Stack { name: name.to_owned(), component: record.component };
-        Ok(Installed { stack, dir, worlds: record.worlds })
+        Ok(Installed { stack, dir, component, worlds: record.worlds })
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of `install`, with its context")]

@@ -12,6 +12,7 @@ import console from './node/console.js';
 import timers from './loop/timers.js';
 import { trackEngineWork } from './loop/loop.js';
 import { startCall } from './loop/calls.js';
+import { notInSnapshot } from './snapshot/phase.js';
 
 // A browser's, and packages take their presence for a browser.
 const NOT_IN_NODE = ['location', 'self', 'WorkerLocation', 'addEventListener', 'removeEventListener', 'dispatchEvent'];
@@ -31,6 +32,7 @@ for (const name of ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'
 
 const engineFetch = globalThis.fetch;
 define('fetch', function fetch(input, init) {
+  notInSnapshot(`it fetches ${input?.url ?? input}`);
   const end = startCall();
   const encoded = encodeForm(init);
   const response =

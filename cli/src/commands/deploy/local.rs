@@ -93,6 +93,7 @@ async fn build(
         store,
         limits: context.limits.clone(),
         hidden: vec![dirs::config()?],
+        snapshots: crate::snapshot::program(),
     })?;
     let output = Output::new(move |line| {
         use std::io::Write as _;

@@ -86,6 +86,15 @@ export function trackEngineWork(promise) {
 /** Whether the engine has unfinished work of the app. */
 export const engineBusy = () => engineWork > 0;
 
+/** Whether the app waits for something of the host. */
+export const waitsForHost = () => waits.size > 0;
+
+/** Starts all timers anew, in a process whose clock is another one. */
+export function restartTimers() {
+  const now = nowMs();
+  for (const timer of timers.values()) timer.due = now + timer.ms;
+}
+
 /** Whether immediates wait to run. */
 export const immediatesPending = () => immediates.some((immediate) => !immediate.done);
 

@@ -72,7 +72,9 @@ class Wire(Answers):
     def _dial(self) -> None:
         option = self._options.get
         host, port = (option("hostaddr") or option("host")).decode(), option("port").decode()
-        where = f'connection to server at "{host}", port {port} failed: '
+        # By its name, as rules have it; the address may be one that only this dyno knows.
+        name = option("host", b"").decode() or host
+        where = f'connection to server at "{name}", port {port} failed: '
         if host.startswith("/"):
             raise e.OperationalError(where + "there are no Unix sockets here; give the server's name")
         seconds = int(option("connect_timeout") or 0)
@@ -88,15 +90,15 @@ class Wire(Answers):
                 if answer != b"E":
                     raise e.OperationalError(
                         f"{where}sslmode={option('sslmode').decode()}, and the platform does no TLS with it: "
-                        f"`wpaas egress:allow {address[0]}:{address[1]} --pgtls` makes it"
+                        f"`wpaas egress:allow {name}:{address[1]} --pgtls` makes it"
                     )
                 self._socket = socket.create_connection(address, timeout)
         except OSError as error:
             raise e.OperationalError(f"{where}{error}") from None
         self._socket.setblocking(False)
         parameters = {b"user": option("user"), b"database": option("dbname")}
-        name = option("application_name") or option("fallback_application_name")
-        known = ("client_encoding", option("client_encoding")), ("application_name", name), ("options", option("options"))
+        application = option("application_name") or option("fallback_application_name")
+        known = ("client_encoding", option("client_encoding")), ("application_name", application), ("options", option("options"))
         parameters |= {name.encode(): value for name, value in known if value}
         if replication := option("replication"):
             parameters[b"replication"] = replication
