@@ -28,7 +28,7 @@ mod tail;
 
 use history::Histories;
 use queue::{Message, Queue};
-pub(crate) use tail::Tail;
+pub(crate) use tail::{Tail, l11};
 
 /// The log router. Cheap to clone; the thread behind it ends with the last clone.
 #[derive(Clone)]

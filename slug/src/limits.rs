@@ -321,8 +321,10 @@ limits! {
     log_history_lines = 1_500;
     /// Lines between the request path and logplex; further ones are dropped and counted (L10).
     log_queue_lines = 10_000;
-    /// Lines buffered for one reader of a tail; a slower reader loses lines (L10).
+    /// Lines buffered for one reader of a tail; a slower reader loses lines (L11).
     log_tail_lines = 1_024;
+    /// A tail whose reader takes nothing for this long is ended (L11).
+    log_stall_ms = 30_000;
     /// Readers of tails at the same time.
     log_tails = 1_000;
     /// History of all apps together; the app that was silent longest loses its history first.
