@@ -96,6 +96,12 @@ pub(crate) enum Command {
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
 
+    Drains(commands::drains::ListArgs),
+    #[command(name = "drains:add")]
+    DrainsAdd(commands::drains::AddArgs),
+    #[command(name = "drains:remove")]
+    DrainsRemove(commands::drains::RemoveArgs),
+
     #[command(name = "git:remote")]
     GitRemote(commands::git::RemoteArgs),
     #[command(name = "git:credentials")]
@@ -147,8 +153,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases, run,
-            version,
+            apps, auth, certs, config, deploy, domains, drains, egress, git, logs, open, ps,
+            releases, run, version,
         };
         match self {
             Self::Serve(_)
@@ -202,6 +208,11 @@ impl Command {
             }
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Drains(args) => drains::list(&Context::open(&args.target.server)?, &args).await,
+            Self::DrainsAdd(args) => drains::add(&Context::open(&args.target.server)?, &args).await,
+            Self::DrainsRemove(args) => {
+                drains::remove(&Context::open(&args.target.server)?, &args).await
             }
             Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
             Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),

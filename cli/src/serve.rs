@@ -78,6 +78,9 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     egress_networks: Vec<IpNet>,
+    /// Certificates of authorities in PEM that outgoing TLS trusts beside the system's: apps' requests, log drains
+    #[arg(long = "egress-ca", env = "WPAAS_EGRESS_CA", value_name = "FILE")]
+    egress_ca: Option<PathBuf>,
 }
 
 /// Who owns this platform and the token that the command line uses, as kept in the data directory.
@@ -128,6 +131,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .apps_domain(&args.apps_domain)
         .egress_networks(args.egress_networks)
         .threads(std::thread::available_parallelism().map_or(1, usize::from));
+    if let Some(file) = &args.egress_ca {
+        let pem = std::fs::read(file)
+            .with_context(|| format!("cannot read {} (--egress-ca FILE)", file.display()))?;
+        node = node.trusted_certificates(pem);
+    }
     if let Some(spans) = &spans {
         node = node.span_sink(Arc::clone(spans) as _);
     }

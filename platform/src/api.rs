@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -26,6 +26,7 @@ mod builds;
 mod catalog;
 mod config;
 mod domains;
+mod drains;
 mod dynos;
 mod egress;
 mod error;
@@ -42,65 +43,76 @@ mod sources;
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 
-/// All routes.
-pub(crate) fn router(ctx: Ctx) -> Router {
-    let authenticated = Router::new()
-        .route("/account", get(account::info).patch(account::update))
-        .route("/account/features", get(account::none))
-        .route("/account/keys", get(account::none))
-        .route("/oauth/authorizations", get(authorizations::list))
-        .route(
+/// Every path that needs a token, with what answers there.
+pub(crate) fn authenticated() -> Vec<(&'static str, MethodRouter<Ctx>)> {
+    vec![
+        ("/account", get(account::info).patch(account::update)),
+        ("/account/features", get(account::none)),
+        ("/account/keys", get(account::none)),
+        ("/oauth/authorizations", get(authorizations::list)),
+        (
             "/oauth/authorizations/{id}",
             get(authorizations::info)
                 .patch(authorizations::describe)
                 .delete(authorizations::revoke),
-        )
-        .route("/oauth/authorizations/{id}/actions/regenerate-tokens", post(authorizations::rotate))
-        .route("/oauth/sessions/{id}", delete(authorizations::no_session))
-        .route("/users/{user}", get(account::info_of).patch(account::update))
-        .route("/users/{user}/apps", get(apps::list_of))
-        .route("/apps", post(apps::create).get(apps::list))
-        .route("/apps/{app}", get(apps::info).patch(apps::update).delete(apps::delete))
-        .route("/apps/{app}/addons", get(apps::none))
-        .route("/apps/{app}/sni-endpoints", get(apps::none))
-        .route("/apps/{app}/features", get(apps::none))
-        .route("/apps/{app}/collaborators", get(account::collaborators))
-        .route("/apps/{app}/config-vars", get(config::get).patch(config::patch))
-        .route("/apps/{app}/egress", get(egress::get).patch(egress::patch))
-        .route("/apps/{app}/releases", get(releases::list).post(releases::create))
-        .route("/apps/{app}/releases/verification", get(releases::verification))
-        .route("/apps/{app}/releases/{release}", get(releases::info))
-        .route("/apps/{app}/releases/{release}/config-vars", get(config::of_release))
-        .route("/apps/{app}/releases/{release}/egress", get(egress::of_release))
-        .route("/apps/{app}/formation", get(formation::list).patch(formation::batch))
-        .route("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update))
-        .route("/apps/{app}/formations/{type}", delete(dynos::restart_type))
-        .route("/apps/{app}/formations/{type}/actions/stop", post(dynos::restart_type))
-        .route("/apps/{app}/dynos", get(dynos::list).post(dynos::create).delete(dynos::restart_all))
-        .route("/apps/{app}/dynos/{dyno}", get(dynos::info).delete(dynos::restart))
-        .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart))
-        .route("/apps/{app}/domains", get(domains::list).post(domains::create))
-        .route("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete))
-        .route("/apps/{app}/builds", get(builds::list).post(builds::create))
-        .route("/apps/{app}/builds/{build}", get(builds::info))
-        .route("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update))
-        .route("/apps/{app}/sources", post(sources::create_for_app))
-        .route("/apps/{app}/slugs", post(slugs::create))
-        .route("/apps/{app}/slugs/{slug}", get(slugs::info))
-        .route("/apps/{app}/log-sessions", post(log_sessions::create))
-        .route("/apps/{app}/available-stacks", get(catalog::stacks_of_app))
-        .route("/sources", post(sources::create))
-        .route("/blobs/missing", post(blobs::missing))
-        .route("/blobs/{digest}", put(blobs::put))
-        .route("/certificate-authority", get(catalog::certificate_authority))
-        .route("/regions", get(catalog::regions))
-        .route("/regions/{region}", get(catalog::region))
-        .route("/stacks", get(catalog::stacks))
-        .route("/stacks/{stack}", get(catalog::stack))
-        .route("/{repository}/info/refs", get(git::refs))
-        .route("/{repository}/git-receive-pack", post(git::receive))
-        .route("/{repository}/git-upload-pack", post(git::upload))
-        .route_layer(from_fn_with_state(ctx.clone(), authenticate));
+        ),
+        ("/oauth/authorizations/{id}/actions/regenerate-tokens", post(authorizations::rotate)),
+        ("/oauth/sessions/{id}", delete(authorizations::no_session)),
+        ("/users/{user}", get(account::info_of).patch(account::update)),
+        ("/users/{user}/apps", get(apps::list_of)),
+        ("/apps", post(apps::create).get(apps::list)),
+        ("/apps/{app}", get(apps::info).patch(apps::update).delete(apps::delete)),
+        ("/apps/{app}/addons", get(apps::none)),
+        ("/apps/{app}/sni-endpoints", get(apps::none)),
+        ("/apps/{app}/features", get(apps::none)),
+        ("/apps/{app}/collaborators", get(account::collaborators)),
+        ("/apps/{app}/config-vars", get(config::get).patch(config::patch)),
+        ("/apps/{app}/egress", get(egress::get).patch(egress::patch)),
+        ("/apps/{app}/releases", get(releases::list).post(releases::create)),
+        ("/apps/{app}/releases/verification", get(releases::verification)),
+        ("/apps/{app}/releases/{release}", get(releases::info)),
+        ("/apps/{app}/releases/{release}/config-vars", get(config::of_release)),
+        ("/apps/{app}/releases/{release}/egress", get(egress::of_release)),
+        ("/apps/{app}/formation", get(formation::list).patch(formation::batch)),
+        ("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update)),
+        ("/apps/{app}/formations/{type}", delete(dynos::restart_type)),
+        ("/apps/{app}/formations/{type}/actions/stop", post(dynos::restart_type)),
+        ("/apps/{app}/dynos", get(dynos::list).post(dynos::create).delete(dynos::restart_all)),
+        ("/apps/{app}/dynos/{dyno}", get(dynos::info).delete(dynos::restart)),
+        ("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart)),
+        ("/apps/{app}/domains", get(domains::list).post(domains::create)),
+        ("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete)),
+        ("/apps/{app}/log-drains", get(drains::list).post(drains::create)),
+        ("/apps/{app}/log-drains/{drain}", get(drains::info).delete(drains::delete)),
+        ("/apps/{app}/builds", get(builds::list).post(builds::create)),
+        ("/apps/{app}/builds/{build}", get(builds::info)),
+        ("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update)),
+        ("/apps/{app}/sources", post(sources::create_for_app)),
+        ("/apps/{app}/slugs", post(slugs::create)),
+        ("/apps/{app}/slugs/{slug}", get(slugs::info)),
+        ("/apps/{app}/log-sessions", post(log_sessions::create)),
+        ("/apps/{app}/available-stacks", get(catalog::stacks_of_app)),
+        ("/sources", post(sources::create)),
+        ("/blobs/missing", post(blobs::missing)),
+        ("/blobs/{digest}", put(blobs::put)),
+        ("/certificate-authority", get(catalog::certificate_authority)),
+        ("/regions", get(catalog::regions)),
+        ("/regions/{region}", get(catalog::region)),
+        ("/stacks", get(catalog::stacks)),
+        ("/stacks/{stack}", get(catalog::stack)),
+        ("/{repository}/info/refs", get(git::refs)),
+        ("/{repository}/git-receive-pack", post(git::receive)),
+        ("/{repository}/git-upload-pack", post(git::upload)),
+    ]
+}
+
+/// All routes.
+pub(crate) fn router(ctx: Ctx) -> Router {
+    let mut authenticated = Router::new();
+    for (path, methods) in self::authenticated() {
+        authenticated = authenticated.route(path, methods);
+    }
+    let authenticated = authenticated.route_layer(from_fn_with_state(ctx.clone(), authenticate));
     // These are protected by the token in their URL, or by a password.
     let by_url = Router::new()
         .route("/", get(root))

@@ -205,6 +205,7 @@ impl Inner {
             "DELETE FROM builds WHERE app_id = $1",
             "DELETE FROM app_buildpacks WHERE app_id = $1",
             "DELETE FROM domains WHERE app_id = $1",
+            "DELETE FROM log_drains WHERE app_id = $1",
             "DELETE FROM formation WHERE app_id = $1",
             "DELETE FROM slugs WHERE app_id = $1",
             "DELETE FROM config_sets WHERE app_id = $1",
@@ -217,6 +218,7 @@ impl Inner {
         feed::bump(&mut write).await?;
         write.commit().await?;
         self.builds.cancel_app(app.id);
+        self.drains.forget(app.id);
         self.logplex.forget(app.id);
         let ids = |rows: Vec<(String,)>| rows.into_iter().map(|(id,)| id).collect();
         self.data.forget_app(app.id, ids(builds), ids(phases)).await;

@@ -56,6 +56,20 @@ pub(crate) enum Event {
         /// In lower case.
         hostname: String,
     },
+    /// A log drain was added.
+    #[serde(rename = "drain added")]
+    DrainAdded {
+        /// Its token.
+        token: String,
+        /// Scheme, host and port of its URL; the rest may be secret.
+        to: String,
+    },
+    /// A log drain was removed.
+    #[serde(rename = "drain removed")]
+    DrainRemoved {
+        /// Its token.
+        token: String,
+    },
     /// Maintenance mode was switched.
     #[serde(rename = "maintenance")]
     Maintenance {

@@ -28,6 +28,7 @@ mod config;
 mod data;
 mod db;
 mod domains;
+mod drains;
 mod dynos;
 mod egress;
 mod error;
@@ -39,6 +40,7 @@ mod locks;
 mod log_sessions;
 mod logplex;
 mod names;
+mod outgoing;
 mod page;
 mod passwords;
 mod phases;
@@ -145,6 +147,7 @@ struct Inner {
     builds: builds::Queue,
     phases: phases::Phases,
     waiting: rendezvous::Waiting,
+    drains: drains::Drains,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
     passwords: passwords::Guard,
@@ -201,6 +204,7 @@ impl Platform {
             builds: builds::Queue::new(limits.concurrent_builds),
             phases: phases::Phases::default(),
             waiting: rendezvous::Waiting::new(&limits),
+            drains: drains::Drains::new(),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
             passwords: passwords::Guard::new(&limits),
@@ -212,6 +216,7 @@ impl Platform {
         inner.fail_interrupted_builds().await?;
         inner.fail_interrupted_phases().await?;
         inner.expire_sources().await?;
+        inner.start_drains().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -248,12 +253,14 @@ impl Platform {
         api::router(self.inner.clone())
     }
 
-    /// Ends log tails, fails the builds that run, and closes the database. The API's requests should have
+    /// Ends log tails, fails the builds that run, gives log drains a moment for what they have, and closes the database. The API's requests should have
     /// been drained before; those that come later fail.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.builds.tasks.close();
         self.inner.builds.tasks.wait().await;
+        self.inner.logplex.flush().await;
+        self.inner.drains.end().await;
         self.inner.db.close().await;
     }
 

@@ -20,13 +20,15 @@ use wpaas_slug::{
     log::{LogLine, LogSink, Source},
 };
 
+use crate::drains::Buffer;
+
 mod history;
 mod queue;
 mod tail;
 
 use history::Histories;
 use queue::{Message, Queue};
-pub(crate) use tail::Tail;
+pub(crate) use tail::{Tail, l11};
 
 /// The log router. Cheap to clone; the thread behind it ends with the last clone.
 #[derive(Clone)]
@@ -142,7 +144,23 @@ impl Logplex {
         self.queue.0.ask(Message::Forget(app));
     }
 
-    async fn flush(&self) {
+    /// Adds a line that is for the app's log alone: drains do not get what is said of them.
+    pub(crate) fn aside(&self, line: LogLine) {
+        self.shared.histories.lock().add_aside(line);
+    }
+
+    /// Gives a drain everything that is written from now on.
+    pub(crate) fn attach(&self, app: Uuid, drain: Uuid, buffer: Arc<Buffer>) {
+        self.shared.histories.lock().attach(app, drain, buffer);
+    }
+
+    /// Ends that.
+    pub(crate) fn detach(&self, app: Uuid, drain: Uuid) {
+        self.shared.histories.lock().detach(app, drain);
+    }
+
+    /// Waits until everything that was written before has arrived.
+    pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         self.queue.0.ask(Message::Flush(done));
         // An error means that the thread is gone, and with it any line to wait for.

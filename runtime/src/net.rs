@@ -18,6 +18,7 @@ pub(crate) mod fuzzing;
 mod hooks;
 mod http;
 mod names;
+mod outbound;
 mod pipe;
 mod resolve;
 mod secure;
@@ -65,6 +66,8 @@ pub(crate) struct Network {
     tls: Arc<Tls>,
     networks: Arc<[IpNet]>,
     connections: Arc<Semaphore>,
+    /// Names that the platform looks up at the same time.
+    lookups: Arc<Semaphore>,
     /// The node's apps.
     pub(crate) neighbours: Arc<Neighbours>,
 }
@@ -76,6 +79,7 @@ impl Network {
             tls: Arc::new(Tls::with_system(&options.certificates).map_err(Error::Certificates)?),
             networks: options.networks.into(),
             connections: dial::semaphore(limits.node_connections),
+            lookups: dial::semaphore(limits.dyno_lookups),
             neighbours: Neighbours::new(&limits),
             limits,
         }))

@@ -22,6 +22,7 @@ use wpaas_slug::{
     feed::{AppSpec, ApplyError, Change, DynoStatus, EgressRule, NodeLink, Snapshot},
     log::{LogLine, LogSink},
     one_off::{OneOff, OneOffError, Run},
+    outbound::{Connection, Destination},
 };
 
 use crate::{
@@ -514,6 +515,10 @@ impl NodeLink for Node {
 
     async fn check_egress(&self, rules: &[EgressRule]) -> Result<(), ApplyError> {
         Ok(self.inner.resources.host.network.admits(rules)?)
+    }
+
+    async fn connect(&self, to: &Destination) -> Result<Box<dyn Connection>, String> {
+        self.inner.resources.host.network.connect(to).await
     }
 
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     Digest, Isolation,
     one_off::{OneOff, OneOffError, Run},
+    outbound::{Connection, Destination},
 };
 
 /// How many dynos of a process type may and must run.
@@ -182,6 +183,14 @@ pub trait NodeLink: Send + Sync + 'static {
     /// name. A release with a rule that the operator no longer allows is taken all the same; its connections are
     /// refused.
     async fn check_egress(&self, rules: &[EgressRule]) -> Result<(), ApplyError>;
+
+    /// Connects on an app's behalf, by the policy for dynos' egress: every address that the name leads to is checked, and
+    /// what is not public is reached only where the operator has opened it.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection, for the app's owner.
+    async fn connect(&self, to: &Destination) -> Result<Box<dyn Connection>, String>;
 
     /// Ends an app's dynos (all, or the named one); load starts fresh ones.
     async fn restart(&self, app: Uuid, dyno: Option<String>);

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod log;
 pub mod manifest;
 pub mod one_off;
+pub mod outbound;
 pub mod pack;
 pub mod path;
 pub mod store;

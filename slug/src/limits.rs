@@ -321,8 +321,10 @@ limits! {
     log_history_lines = 1_500;
     /// Lines between the request path and logplex; further ones are dropped and counted (L10).
     log_queue_lines = 10_000;
-    /// Lines buffered for one reader of a tail; a slower reader loses lines (L10).
+    /// Lines buffered for one reader of a tail; a slower reader loses lines (L11).
     log_tail_lines = 1_024;
+    /// A tail whose reader takes nothing for this long is ended (L11).
+    log_stall_ms = 30_000;
     /// Readers of tails at the same time.
     log_tails = 1_000;
     /// History of all apps together; the app that was silent longest loses its history first.
@@ -333,6 +335,32 @@ limits! {
     log_session_ttl_ms = 5 * 60_000;
     /// Silence after which a tail sends a comment, so that proxies keep the connection.
     log_keepalive_ms = 15_000;
+    /// Log drains of an app (Heroku: 5).
+    drains_per_app = 5;
+    /// Log drains of all apps; each has a buffer.
+    drains = 1_000;
+    /// A drain's URL.
+    drain_url_bytes = 2_048;
+    /// Lines that wait for one drain; beyond this the oldest are dropped and counted (L10).
+    drain_buffer_lines = 10_000;
+    /// Their text; beyond this the oldest are dropped and counted (L10).
+    drain_buffer_bytes = MIB;
+    /// Lines sent to a drain at once, and in one request to an HTTPS drain.
+    drain_batch_lines = 500;
+    /// Their text.
+    drain_batch_bytes = 256 * KIB;
+    /// How long a line waits for others that go in the same request to an HTTPS drain.
+    drain_gather_ms = 500;
+    /// Sending to a drain, the answer included.
+    drain_send_ms = 30_000;
+    /// Rest before a failed drain is tried again; it doubles with each further failure.
+    drain_rest_ms = 500;
+    /// The longest rest.
+    drain_rest_max_ms = 30_000;
+    /// The body of the answer of an HTTPS drain or a webhook; beyond it the connection is given up.
+    outgoing_answer_bytes = 64 * KIB;
+    /// Time for what drains have not sent yet when the server stops.
+    drain_flush_ms = 5_000;
 
     // -- metrics and traces
     /// Apps with metrics of their own, first come first served; further ones are counted together. An app takes

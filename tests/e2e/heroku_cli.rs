@@ -125,6 +125,7 @@ async fn a_day_with_the_heroku_command() {
     dynos(&heroku).await;
     releases(&heroku).await;
     domains_and_maintenance(&heroku).await;
+    drains(&heroku).await;
     tail(&heroku).await;
     heroku.says("rename night -a day", &["Renaming day to night... done"]).await;
     heroku.says("destroy -a night --confirm night", &["Destroying night", "done"]).await;
@@ -226,6 +227,15 @@ async fn domains_and_maintenance(heroku: &Heroku) {
     open.env("BROWSER", browser);
     let said = finish(open).await;
     assert!(said.contains("[exit 0]"), "{said}");
+}
+
+async fn drains(heroku: &Heroku) {
+    let url = "syslog+tls://logs.example.com:6514";
+    let added = format!("Successfully added drain {url}");
+    heroku.says(&format!("drains:add {url} -a day"), &[&added]).await;
+    heroku.says("drains -a day", &["=== Drains", url, "(d."]).await;
+    let removed = format!("Successfully removed drain {url}");
+    heroku.says(&format!("drains:remove {url} -a day"), &[&removed]).await;
 }
 
 /// `logs --tail` while a request comes in, and `logs`.

@@ -16,6 +16,7 @@ mod bad_input;
 mod conformance;
 mod deploy;
 mod dev;
+mod drains;
 mod egress;
 mod git_push;
 mod heroku_cli;

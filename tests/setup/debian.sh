@@ -17,6 +17,9 @@ missing_packages() {
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
   command -v redis-server >/dev/null || echo redis-server
   [[ -x /usr/sbin/mariadbd && -x /usr/bin/my_print_defaults ]] || echo mariadb-server-core mariadb-client-core
+  # Receives log drains.
+  [[ -x /usr/sbin/rsyslogd ]] || echo rsyslog
+  compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || echo rsyslog-openssl
   # Names for tests of what an app may reach, without a DNS server.
   compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || echo libnss-wrapper
   # Links the Python stack's native packages, for Debian's Rust has no linker.

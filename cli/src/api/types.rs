@@ -254,6 +254,15 @@ pub(crate) struct Domain {
     pub(crate) status: String,
 }
 
+/// A log drain.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Drain {
+    /// Where lines are sent.
+    pub(crate) url: String,
+    /// By what its receiver knows it: `d.UUID`.
+    pub(crate) token: String,
+}
+
 /// Where an app's log can be read.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct LogSession {

@@ -6,6 +6,7 @@ pub(crate) mod certs;
 pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod domains;
+pub(crate) mod drains;
 pub(crate) mod egress;
 pub(crate) mod git;
 pub(crate) mod logs;

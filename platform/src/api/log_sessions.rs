@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, mpsc::error::SendTimeoutError, oneshot};
 use wpaas_slug::log::{LogLine, Source};
 
 use super::{
@@ -28,7 +29,7 @@ use crate::{
     apps::App,
     db,
     log_sessions::Session,
-    logplex::{Filter, Tail},
+    logplex::{Filter, Tail, l11},
 };
 
 /// Lines of history when the request does not say, as on Heroku.
@@ -132,9 +133,48 @@ pub(super) async fn stream(
         let keepalive = Duration::from_millis(ctx.limits.log_keepalive_ms);
         let live = follow(tail, form, keepalive);
         chunks = Box::pin(chunks.chain(live).take_until(ctx.stop.clone().cancelled_owned()));
+        let patience = Duration::from_millis(ctx.limits.log_stall_ms);
+        let last = move || {
+            let why =
+                format_args!("the tail ended, nothing of it was read for {patience:?}").to_string();
+            form.line(&l11(session.app, why))
+        };
+        chunks = Box::pin(watched(chunks, patience, last));
     }
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(chunks.map(Ok::<_, Infallible>))).into_response())
+}
+
+/// Chunks on their way to a reader; as many wake it once.
+const CHUNKS_UNDER_WAY: usize = 64;
+
+/// Hands chunks on until the reader takes none for `patience`. Then what they come from ends, and the reader, should it
+/// go on, gets what was under way and `last`.
+fn watched(
+    mut chunks: Chunks,
+    patience: Duration,
+    last: impl FnOnce() -> Bytes + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send {
+    let (sender, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
+    let (stalled, has_stalled) = oneshot::channel();
+    tokio::spawn(async move {
+        loop {
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk,
+                () = sender.closed() => return,
+            };
+            let Some(chunk) = chunk else { return };
+            if let Err(SendTimeoutError::Timeout(_)) = sender.send_timeout(chunk, patience).await {
+                // A reader that has gone is told nothing.
+                stalled.send(last()).ok();
+                return;
+            }
+        }
+    });
+    let under_way = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    });
+    under_way.chain(stream::once(has_stalled).filter_map(async |last| last.ok()))
 }
 
 /// What comes, with a comment now and then for event streams, so that proxies do not close a silent one.

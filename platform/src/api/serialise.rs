@@ -13,6 +13,7 @@ use crate::{
     builds::Build,
     db,
     domains::Domain,
+    drains::Drain,
     formation::{Process, SIZE},
     phases::{Phase, Status},
     releases::Release,
@@ -268,6 +269,18 @@ pub(super) fn domain_object(
         "sni_endpoint": null,
         "status": "succeeded",
         "updated_at": time(&domain.created_at),
+    })
+}
+
+pub(super) fn drain(app: &App, drain: &Drain) -> Value {
+    json!({
+        "addon": null,
+        "app": app_ref(app),
+        "created_at": time(&drain.created_at),
+        "id": drain.id,
+        "token": drain.token,
+        "updated_at": time(&drain.created_at),
+        "url": drain.url,
     })
 }
 

@@ -156,6 +156,8 @@ fn events_read_back_as_they_were_written() {
         Event::Scaled { formation: [("web".to_owned(), scale)].into() },
         Event::DomainAdded { hostname: "a.b".into() },
         Event::DomainRemoved { hostname: "a.b".into() },
+        Event::DrainAdded { token: "d.1".into(), to: "syslog://a:1".into() },
+        Event::DrainRemoved { token: "d.1".into() },
         Event::Maintenance { on: true },
         Event::Renamed { to: "x".into() },
     ] {

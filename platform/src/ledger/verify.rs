@@ -238,6 +238,8 @@ impl State {
                 self.domains.remove(&hostname);
                 self.domains_by = label;
             }
+            // What a drain is told is no part of what runs.
+            Event::DrainAdded { .. } | Event::DrainRemoved { .. } => {}
             Event::Maintenance { on } => self.maintenance = (on, label),
         }
         Ok(())

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use wpaas_slug::log::LogLine;
 
 use super::{Filter, Line, Sender};
+use crate::drains::Buffer;
 
 /// What a line costs besides its text.
 const LINE_OVERHEAD_BYTES: usize = 128;
@@ -19,6 +20,8 @@ pub(super) struct Histories {
     lines: usize,
     bytes: usize,
     used_bytes: usize,
+    /// By app: where its lines go besides.
+    drains: HashMap<Uuid, Vec<(Uuid, Arc<Buffer>)>>,
     /// Counts lines, to know which app was silent longest.
     clock: u64,
 }
@@ -37,16 +40,41 @@ fn cost(line: &LogLine) -> usize {
 
 impl Histories {
     pub(super) fn new(lines: usize, bytes: usize) -> Self {
-        Self { apps: HashMap::new(), lines, bytes, used_bytes: 0, clock: 0 }
+        Self { apps: HashMap::new(), lines, bytes, used_bytes: 0, drains: HashMap::new(), clock: 0 }
     }
 
     pub(super) fn add(&mut self, mut line: LogLine) {
         // Lines grow as they are written, and stay for long.
         line.text.shrink_to_fit();
+        let line = Arc::new(line);
+        for (_, drain) in self.drains.get(&line.app).into_iter().flatten() {
+            drain.push(Arc::clone(&line));
+        }
+        self.keep(line);
+    }
+
+    /// The same without drains.
+    pub(super) fn add_aside(&mut self, line: LogLine) {
+        self.keep(Arc::new(line));
+    }
+
+    pub(super) fn attach(&mut self, app: Uuid, drain: Uuid, buffer: Arc<Buffer>) {
+        self.drains.entry(app).or_default().push((drain, buffer));
+    }
+
+    pub(super) fn detach(&mut self, app: Uuid, drain: Uuid) {
+        if let Some(drains) = self.drains.get_mut(&app) {
+            drains.retain(|(id, _)| *id != drain);
+            if drains.is_empty() {
+                self.drains.remove(&app);
+            }
+        }
+    }
+
+    fn keep(&mut self, line: Line) {
         self.clock += 1;
         let app = line.app;
         let cost_bytes = cost(&line);
-        let line = Arc::new(line);
         let history = self.apps.entry(app).or_default();
         history.last = self.clock;
         if let Some(tails) = &history.tails
@@ -97,6 +125,7 @@ impl Histories {
     }
 
     pub(super) fn forget(&mut self, app: Uuid) {
+        self.drains.remove(&app);
         if let Some(history) = self.apps.remove(&app) {
             self.used_bytes -= history.bytes;
         }

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use uuid::Uuid;
-use wpaas_slug::log::LogLine;
+use wpaas_slug::log::{LogLine, Source};
 
-use super::{Filter, Line, l10};
+use super::{Filter, Line};
+
+/// Heroku's line for a reader that is too slow.
+pub(crate) fn l11(app: Uuid, what: impl std::fmt::Display) -> LogLine {
+    let text = format!("Error L11 (tail buffer overflow): {what}");
+    LogLine::now(app, Source::Heroku, "logplex", text)
+}
 
 /// A live tail. A reader that is slower than the log loses lines, and is told how many.
 pub(crate) struct Tail {
@@ -33,7 +39,7 @@ impl Tail {
                 Ok(line) if self.filter.takes(&line) => return Some(line),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(lost)) => {
-                    return Some(Arc::new(l10(self.app, lost)));
+                    return Some(Arc::new(l11(self.app, format_args!("{lost} messages dropped"))));
                 }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }

@@ -59,7 +59,7 @@ async fn a_tail_follows_without_gap_and_learns_what_it_lost() {
     logplex.history(APP, &Filter::default(), 0).await;
     let lost = tail.next().await.unwrap().render();
     assert!(
-        lost.ends_with("heroku[logplex]: Error L10 (output buffer overflow): 6 messages dropped")
+        lost.ends_with("heroku[logplex]: Error L11 (tail buffer overflow): 6 messages dropped")
     );
     assert_eq!(tail.next().await.unwrap().text, "6");
     logplex.forget(APP);

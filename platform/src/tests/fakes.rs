@@ -13,6 +13,7 @@ use wpaas_slug::{
     ComponentRef, Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, World,
     feed::{AppSpec, ApplyError, Change, DynoState, DynoStatus, EgressRule, NodeLink},
     one_off::{Input, OneOff, OneOffError, Output, Release, Run},
+    outbound::{Connection, Destination},
 };
 
 use crate::{
@@ -131,6 +132,12 @@ impl NodeLink for FakeNode {
             Some(_) => Err(ApplyError { message: "10.0.0.7 is private".into(), permanent: true }),
             None => Ok(()),
         }
+    }
+
+    async fn connect(&self, to: &Destination) -> Result<Box<dyn Connection>, String> {
+        let address = (to.host.to_string(), to.port);
+        let made = tokio::net::TcpStream::connect(address).await;
+        made.map(|stream| Box::new(stream) as _).map_err(|error| error.to_string())
     }
 
     fn dynos(&self, app: Uuid) -> Vec<DynoStatus> {

@@ -110,6 +110,10 @@ impl Api {
         Self { token: token.into(), ..self.clone() }
     }
 
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url =
             if path.starts_with("http") { path.into() } else { format!("{}{path}", self.url) };

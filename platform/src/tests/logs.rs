@@ -1,6 +1,10 @@
 use futures::StreamExt;
 use serde_json::json;
-use wpaas_slug::log::{LogLine, LogSink, Source};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wpaas_slug::{
+    Limits,
+    log::{LogLine, LogSink, Source},
+};
 
 use super::harness::Server;
 
@@ -68,4 +72,59 @@ async fn a_tail_goes_on_until_the_app_or_the_platform_ends() {
     while demo.next().await.is_some() {}
     server.platform.begin_shutdown();
     while other.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_is_dropped_and_slows_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { log_tails: 2, log_stall_ms: 100, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    let app = api.create("demo").await;
+    let session = async || {
+        let body = json!({"lines": 0, "tail": true});
+        api.call("POST", "/apps/demo/log-sessions", Some(body), (201, "log-session")).await
+    };
+    // It asks, and reads nothing.
+    let url = session().await.text("logplex_url");
+    let (place, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stalled = socket.connect(place.parse().unwrap()).await.unwrap();
+    let request = format!("GET /{path} HTTP/1.0\r\n\r\n");
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    stalled.readable().await.unwrap();
+    // Another one reads, and gets every line meanwhile.
+    let url = session().await.text("logplex_url");
+    let mut reader = api.request("GET", &url).send().await.unwrap().bytes_stream();
+    let long = "x".repeat(9_000);
+    let mut written = 0;
+    let third = loop {
+        for _ in 0..100 {
+            let text = format!("line-{written} {long}");
+            server.platform.inner.logplex.write(LogLine::now(app, Source::App, "web.1", text));
+            written += 1;
+        }
+        let mut seen = String::new();
+        while !seen.contains(&format!("line-{} ", written - 1)) {
+            seen.push_str(std::str::from_utf8(&reader.next().await.unwrap().unwrap()).unwrap());
+        }
+        assert!(!seen.contains("Error L1"), "the reader lost lines");
+        // Two tails are the limit: a third is let in when the stalled one has been dropped.
+        let url = session().await.text("logplex_url");
+        let third = api.request("GET", &url).send().await.unwrap();
+        if third.status() == 200 {
+            break third;
+        }
+        assert_eq!(third.status(), 429);
+    };
+    drop(third);
+    let mut said = Vec::new();
+    stalled.read_to_end(&mut said).await.unwrap();
+    let said = String::from_utf8(said).unwrap();
+    let last = said.trim_end().lines().last().unwrap();
+    assert!(
+        last.contains("heroku[logplex]: Error L11 (tail buffer overflow): the tail ended"),
+        "{last}"
+    );
 }

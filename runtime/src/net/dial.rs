@@ -14,6 +14,7 @@ use super::{
     Network, address,
     denials::Denials,
     egress::{Egress, Opened, Refused},
+    resolve::Resolve,
     tls::Tls,
 };
 use crate::{
@@ -139,9 +140,9 @@ impl Dialer {
         }
         let permits = self.permits(host, port)?;
         let connecting = async {
-            let addresses = self.lookup(host).await?;
+            let addresses = lookup(&self.network.resolver, &self.lookups, host).await?;
             let allowed = self.allowed(host, port, opened, &addresses)?;
-            self.connect(&allowed, port, time).await
+            connect_any(&allowed, port, time).await
         };
         let connected = tokio::time::timeout(time, connecting).await;
         let stream = connected.unwrap_or(Err(DialError::Timeout))?;
@@ -163,28 +164,6 @@ impl Dialer {
         let node = take(&self.network.connections);
         let node = node.ok_or_else(|| full("the node", limits.node_connections))?;
         Ok(Permits { _dyno: dyno, _node: node })
-    }
-
-    async fn lookup(&self, host: &Host) -> Result<Vec<IpAddr>, DialError> {
-        let name = match host {
-            Host::Address(address) => return Ok(vec![*address]),
-            // RFC 6761: never asked of a server.
-            Host::Name(_) if host.is_localhost() => return Ok(address::LOCALHOST.to_vec()),
-            Host::Name(name) => Arc::clone(name),
-        };
-        let permit = Arc::clone(&self.lookups).acquire_owned().await;
-        let resolver = Arc::clone(&self.network.resolver);
-        // A task of its own: the system's resolver blocks a thread until it is done, whether anybody waits
-        // for it or not, and so long it has to count.
-        let lookup = tokio::spawn(async move {
-            let found = resolver.resolve(&name).await;
-            drop(permit);
-            found
-        });
-        match lookup.await {
-            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-            _ => Err(DialError::NotFound),
-        }
     }
 
     /// Those of `addresses` that may be connected to, at most as many as are tried.
@@ -231,27 +210,53 @@ impl Dialer {
         ));
         DialError::Denied
     }
+}
 
-    /// Tries one address after the other; each gets its share of the time that is left.
-    async fn connect(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-        time: Duration,
-    ) -> Result<TcpStream, DialError> {
-        let deadline = Instant::now() + time;
-        let mut failure = DialError::NotFound;
-        for (tried, address) in addresses.iter().enumerate() {
-            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match tokio::time::timeout(share, connect((*address, port).into())).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = DialError::Io(error),
-                Err(_) => failure = DialError::Timeout,
-            }
-        }
-        Err(failure)
+/// The addresses of `host`, asked of `resolver` with one of the permits of `lookups`.
+pub(super) async fn lookup(
+    resolver: &Arc<dyn Resolve>,
+    lookups: &Arc<Semaphore>,
+    host: &Host,
+) -> Result<Vec<IpAddr>, DialError> {
+    let name = match host {
+        Host::Address(address) => return Ok(vec![*address]),
+        // RFC 6761: never asked of a server.
+        Host::Name(_) if host.is_localhost() => return Ok(address::LOCALHOST.to_vec()),
+        Host::Name(name) => Arc::clone(name),
+    };
+    let permit = Arc::clone(lookups).acquire_owned().await;
+    let resolver = Arc::clone(resolver);
+    // A task of its own: the system's resolver blocks a thread until it is done, whether anybody waits
+    // for it or not, and so long it has to count.
+    let lookup = tokio::spawn(async move {
+        let found = resolver.resolve(&name).await;
+        drop(permit);
+        found
+    });
+    match lookup.await {
+        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+        _ => Err(DialError::NotFound),
     }
+}
+
+/// Tries one address after the other; each gets its share of the time that is left.
+pub(super) async fn connect_any(
+    addresses: &[IpAddr],
+    port: u16,
+    time: Duration,
+) -> Result<TcpStream, DialError> {
+    let deadline = Instant::now() + time;
+    let mut failure = DialError::NotFound;
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        match tokio::time::timeout(share, connect((*address, port).into())).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = DialError::Io(error),
+            Err(_) => failure = DialError::Timeout,
+        }
+    }
+    Err(failure)
 }
 
 /// Connects to exactly this address.

@@ -107,6 +107,8 @@ fn shape(request: &str) -> String {
         ["apps", _, "buildpack-installations"] => of("buildpack-installation", true),
         // The registry of buildpacks is another API.
         ["buildpacks", _] => "any".to_owned(),
+        ["apps", _, "log-drains"] => of("log-drain", list),
+        ["apps", _, "log-drains", _] => of("log-drain", false),
         ["apps", _, "log-sessions"] => of("log-session", false),
         ["apps", _, "addons"] => of("add-on", true),
         ["apps", _, "sni-endpoints"] => of("sni-endpoint", true),

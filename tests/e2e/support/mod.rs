@@ -2,10 +2,12 @@
 
 pub(crate) mod apps;
 mod project;
+mod receivers;
 mod server;
 mod services;
 
 pub(crate) use project::{Project, example};
+pub(crate) use receivers::{HttpReceiver, Rsyslog};
 pub(crate) use server::{Server, dev_command, run_alone, run_alone_with};
 pub(crate) use services::{Identity, MariaDb, Postgres, Redis, Secure, Upstream};
 

@@ -15,11 +15,11 @@ use super::PATIENCE;
 
 const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-async fn free_port() -> u16 {
+pub(super) async fn free_port() -> u16 {
     TcpListener::bind((LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
 }
 
-async fn answers(port: u16, child: &mut Child) {
+pub(super) async fn answers(port: u16, child: &mut Child) {
     let waiting = async {
         while TcpStream::connect((LOCALHOST, port)).await.is_err() {
             assert!(child.try_wait().unwrap().is_none(), "the server ended");
@@ -55,8 +55,8 @@ pub(crate) struct Identity {
     directory: tempfile::TempDir,
     /// The authority's certificate in PEM.
     pub(crate) authority: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 impl Identity {
@@ -80,6 +80,16 @@ impl Identity {
         let certificate = write("certificate.pem", certificate);
         let key = write("key.pem", key.serialize_pem());
         Self { directory, authority, certificate, key }
+    }
+
+    /// What does TLS with it, as a server.
+    pub(super) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+        let chain = CertificateDer::pem_file_iter(&self.certificate).unwrap();
+        let chain = chain.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        std::sync::Arc::new(config.with_single_cert(chain, key).unwrap()).into()
     }
 
     /// The authority's file, as an argument.
@@ -292,14 +302,8 @@ pub(crate) struct Secure {
 
 impl Secure {
     pub(crate) async fn start(identity: &Identity) -> Self {
-        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
         use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-        let chain = CertificateDer::pem_file_iter(&identity.certificate).unwrap();
-        let chain = chain.map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
-        let config = rustls::ServerConfig::builder().with_no_client_auth();
-        let config = config.with_single_cert(chain, key).unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let acceptor = identity.acceptor();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let task = tokio::spawn(async move {
