@@ -6,11 +6,12 @@ import { runCommand } from './boot/command.js';
 import { serveRequest } from './http/dispatch.js';
 import { beginGeneration } from './loop/calls.js';
 import { forgetEngineWork } from './loop/loop.js';
-import { setOutparam, stalled } from './boot/fatal.js';
+import { stalled } from './boot/fatal.js';
+import { expectResponse } from './wasi/response.js';
 
 export const incomingHandler = {
   async handle(request, outparam) {
-    setOutparam(outparam);
+    expectResponse(outparam);
     beginGeneration();
     forgetEngineWork();
     const server = await appServer();
