@@ -19,6 +19,18 @@ const WEB: &str = "web";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     processes: BTreeMap<String, ProcessSettings>,
+    /// What runs a Node.js app.
+    pub(crate) engine: Option<Engine>,
+}
+
+/// A JavaScript engine: `[node] engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Engine {
+    /// One request at a time to an instance, by WASI 0.2.
+    Starlingmonkey,
+    /// Many requests at once to an instance, by WASI 0.3.
+    Quickjs,
 }
 
 /// One `[processes.NAME]`.
@@ -48,6 +60,14 @@ enum Serve {
 struct File {
     #[serde(default)]
     processes: BTreeMap<String, Spanned<Process>>,
+    #[serde(default)]
+    node: Node,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Node {
+    engine: Option<Engine>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +126,7 @@ impl Settings {
             };
             processes.insert(name, settings);
         }
-        Ok(Self { processes })
+        Ok(Self { processes, engine: file.node.engine })
     }
 
     /// The world in which the process type `process` runs.

@@ -20,6 +20,7 @@ mod https;
 mod kill;
 mod ledger;
 mod node_apps;
+mod node_engines;
 mod observe;
 mod python_apps;
 mod releases;

@@ -2,7 +2,7 @@
 //
 // The sources are those of the other engine, with the files of `quickjs/` in place of the ones in `src/` that have the
 // same names. componentize-qjs puts them into the engine and takes a snapshot after they have run.
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -14,16 +14,6 @@ const here = dirname(fileURLToPath(import.meta.url));
 const LAYERS = ['quickjs', 'src'].map((layer) => join(here, layer));
 // The bindings of 0.2 behind which the sources of both engines see the same.
 const BINDINGS = join(here, 'quickjs/host/bindings.js');
-// What the web's classes import of Node's modules -> the stack's own.
-const NODE_MODULES = {
-  'node:crypto': 'node/crypto.js',
-  'node:http': 'node/http.js',
-  'node:https': 'node/http.js#https',
-  'node:stream/promises': 'node/stream.js#promises',
-  'node:util': 'node/util.js',
-  'node:zlib': 'node/zlib.js',
-};
-
 /** The file of the stack that has the path `name` in its layers. */
 const layered = (name) => LAYERS.map((layer) => join(layer, name)).find((file) => existsSync(file));
 
@@ -40,16 +30,24 @@ const engineLayer = {
       dirname(importer) === dirname(BINDINGS) ? { external: true } : { path: BINDINGS },
     );
     // Its classes one by one: the package's index has clients that need much more of Node.
-    build.onResolve({ filter: /^whatwg-node:/ }, ({ path }) => ({
-      path: join(here, 'node_modules/@whatwg-node/node-fetch/esm', path.slice('whatwg-node:'.length)),
+    build.onResolve({ filter: /^undici:/ }, ({ path }) => ({
+      path: join(here, 'node_modules/undici/lib/web/fetch', path.slice('undici:'.length)),
     }));
-    build.onResolve({ filter: new RegExp(`^(?:${Object.keys(NODE_MODULES).join('|')})$`) }, ({ path, importer }) =>
-      /@(whatwg-node|fastify)\//.test(importer) ? { path, namespace: 'node-module' } : undefined,
+    build.onResolve({ filter: /^node:/ }, ({ path, importer }) =>
+      /node_modules\/undici\//.test(importer) ? { path, namespace: 'node-module' } : undefined,
     );
-    build.onLoad({ filter: /.*/, namespace: 'node-module' }, ({ path }) => {
-      const [file, name = 'default'] = NODE_MODULES[path].split('#');
-      const own = JSON.stringify(layered(file));
-      return { contents: `module.exports = require(${own}).${name};`, resolveDir: here };
+    // The two import each other, in this order.
+    const [first, builtins] = ['node/module.js', 'node/builtins.js'].map((file) => JSON.stringify(layered(file)));
+    build.onLoad({ filter: /.*/, namespace: 'node-module' }, ({ path }) => ({
+      contents: `require(${first}); module.exports = require(${builtins}).builtins(${JSON.stringify(path.slice('node:'.length))});`,
+      resolveDir: here,
+    }));
+    // It fetches streams while it loads when there are none; there are.
+    build.onLoad({ filter: /fetch-blob\/index\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      const contents = source.replace(/^if \(!globalThis\.ReadableStream\) \{[^]*?^\}\n/m, '');
+      if (contents === source) throw new Error('fetch-blob has changed');
+      return { contents };
     });
   },
 };
