@@ -1,7 +1,12 @@
 // Makes the engine's bindings of WASI 0.2 what the stack's sources expect of bindings: numbers of 64 bits may be
 // BigInts, nothing is `undefined`, and what the host refuses is thrown with a `payload`.
 
-const plain = (value) => (typeof value === 'bigint' ? Number(value) : value);
+function plain(value) {
+  if (typeof value === 'bigint') return Number(value);
+  // A record or a case with one in it; everything else has a prototype of its own.
+  if (value === null || typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plain(part)]));
+}
 
 /** A function that calls `fn` so. */
 export function adapted(fn) {
