@@ -159,9 +159,11 @@ impl Stacks {
     ) -> Result<Installed, Error> {
         let locked = lock.stack(name)?;
         let recipe = recipe::find(&locked.recipe)?;
-        let key = format!("{name}-{}", recipe.digest().short());
+        // Stacks of one recipe share its packages.
+        let version = recipe.digest().short().to_owned();
+        let key = format!("{}-{version}", locked.recipe);
         let dir = self.cache_dir.join("toolchains").join(&key);
-        let component = self.cache_dir.join("stacks").join(format!("{key}.wasm"));
+        let component = self.cache_dir.join("stacks").join(format!("{name}-{version}.wasm"));
         let lock_file = self.cache_dir.join("locks").join(&key);
         let waiting = format!("Waiting for another process that is installing the {name} stack");
         let _held = FileLock::acquire(&lock_file, &waiting, output).await?;
