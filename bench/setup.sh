@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests python`.
+# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests python workerd`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/setup/lib.sh
@@ -35,14 +35,23 @@ install_wrk() {
   fi
 }
 
+install_workerd() {
+  mkdir -p "$bench_cache"
+  exec 9>"$bench_cache/workerd.lock"
+  flock 9
+  npm_project bench/apps/workerd "$bench_cache/workerd" "the benchmark with workerd"
+  flock -u 9
+}
+
 for what in "$@"; do
   case $what in
     wasmtime) install_wasmtime ;;
     wrk) install_wrk ;;
     guests) tests/setup/guests.sh ;;
     python) tests/setup/python.sh ;;
+    workerd) install_workerd ;;
     *)
-      echo "setup.sh knows wasmtime, wrk, guests and python, not $what" >&2
+      echo "setup.sh knows wasmtime, wrk, guests, python and workerd, not $what" >&2
       exit 1
       ;;
   esac

@@ -18,6 +18,7 @@ tests/setup/h2spec.sh
 tests/setup/guests.sh
 tests/setup/node-stack.sh
 tests/setup/node-apps.sh
+tests/setup/heroku-cli.sh
 tests/setup/python.sh
 tests/setup/autobahn.sh
 

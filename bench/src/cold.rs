@@ -46,9 +46,9 @@ const CONCURRENT: usize = 4;
 const FILLERS: u32 = 20;
 
 /// Samples of one kind.
-struct Row {
+pub(crate) struct Row {
     name: &'static str,
-    samples: Vec<Duration>,
+    pub(crate) samples: Vec<Duration>,
     /// How the router's lines say that the instances came to be.
     starts: BTreeMap<String, usize>,
 }
@@ -104,7 +104,7 @@ async fn deploy(home: &Arc<TempDir>, args: &Args, hello: &Path) -> anyhow::Resul
 }
 
 /// The first request of each app after a start of the node.
-async fn sample(
+pub(crate) async fn sample(
     home: &Arc<TempDir>,
     name: &'static str,
     apps: &[String],
@@ -174,7 +174,11 @@ async fn connected(server: &Server) -> anyhow::Result<reqwest::Client> {
     Ok(client)
 }
 
-async fn first(client: &reqwest::Client, server: &Server, app: &str) -> anyhow::Result<Duration> {
+pub(crate) async fn first(
+    client: &reqwest::Client,
+    server: &Server,
+    app: &str,
+) -> anyhow::Result<Duration> {
     let request = client.get(&server.url).header("host", Server::host(app));
     let started = Instant::now();
     let response = request.send().await?;
@@ -234,7 +238,7 @@ async fn peer_node(samples: u32) -> anyhow::Result<Row> {
 }
 
 /// From the start of a process to its first answer.
-async fn started(
+pub(crate) async fn started(
     name: &'static str,
     samples: u32,
     start: impl Fn(u16) -> anyhow::Result<tokio::process::Child>,

@@ -9,6 +9,7 @@ mod host;
 mod instantiate;
 mod load;
 mod neighbours;
+mod node;
 mod peers;
 mod process;
 mod redeploy;
@@ -37,6 +38,8 @@ enum Benchmark {
     Apps(apps::Args),
     /// A well-behaved app beside one that attacks the node
     Neighbours(neighbours::Args),
+    /// Express on native Node.js, workerd and wpaas
+    Node(node::Args),
     /// Dynos that listen on `$PORT` beside wasmtime's own sockets
     Sockets(sockets::Args),
 }
@@ -54,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Cold(args) => cold::run(args).await,
         Benchmark::Apps(args) => apps::run(args).await,
         Benchmark::Neighbours(args) => neighbours::run(args).await,
+        Benchmark::Node(args) => node::run(args).await,
         Benchmark::Sockets(args) => sockets::run(args).await,
     }
 }

@@ -91,7 +91,17 @@ struct Platform {
 
 async fn platform(client: &reqwest::Client, rounds: u32) -> anyhow::Result<Platform> {
     let app = App::new()?;
-    let arguments = ["serve", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"];
+    let arguments = [
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--api",
+        "127.0.0.1:0",
+        "--api-https",
+        "none",
+        "--rendezvous",
+        "none",
+    ];
     let server = Running::start(&arguments, "wpaas deploy").await?;
     let apps = server.word_after("apps   http://")?;
     let port = apps.rsplit(':').next().context("no port")?;

@@ -38,7 +38,17 @@ impl Server {
         // The benchmarks themselves are no reason to refuse requests.
         let mut all = vec![("WPAAS_LIMIT_API_REQUESTS_PER_HOUR", "100000000")];
         all.extend(variables);
-        let arguments = ["serve", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0"];
+        let arguments = [
+            "serve",
+            "--http",
+            "127.0.0.1:0",
+            "--api",
+            "127.0.0.1:0",
+            "--api-https",
+            "none",
+            "--rendezvous",
+            "none",
+        ];
         let running = Running::start_in(Arc::clone(home), &all, &arguments, "wpaas deploy").await?;
         let apps = running.word_after("apps   http://")?;
         let port = apps.rsplit(':').next().context("no port")?;
@@ -125,6 +135,15 @@ impl Server {
         let output = command.output().await?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "cannot deploy {}: {error}", directory.display());
+        Ok(())
+    }
+
+    /// `wpaas ps:scale`, such as `web=0..1`.
+    pub(crate) async fn scale(&self, app: &str, scale: &str) -> anyhow::Result<()> {
+        let mut command = self.running.command(&self.api)?;
+        let output = command.args(["ps:scale", scale, "-a", app]).output().await?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cannot scale {app}: {error}");
         Ok(())
     }
 

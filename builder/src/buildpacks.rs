@@ -18,10 +18,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use wpaas_slug::{Digest, Limits, ProcessType};
+use wpaas_slug::{ComponentRef, Digest, Limits, ProcessType};
 
 use crate::{
-    Error, Output, Stack,
+    Error, Output, SnapshotProgram, Stack,
     sandbox::{Deadline, Sandbox, Workspace},
     settings::Settings,
     toolchain::{
@@ -41,6 +41,11 @@ pub(crate) type Commands = BTreeMap<String, String>;
 pub(crate) trait Buildpack: Send + Sync {
     /// `Node.js`
     fn name(&self) -> String;
+
+    /// Whether it makes snapshots of apps.
+    fn makes_snapshots(&self) -> bool {
+        false
+    }
 
     /// Whether the tree is an app of this kind. Errors say why a tree that is meant to be one is not.
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error>;
@@ -78,6 +83,8 @@ pub(crate) struct Build<'a> {
 pub(crate) struct Compiled {
     pub(crate) stack: Option<Stack>,
     pub(crate) processes: BTreeMap<String, ProcessType>,
+    /// What one-off dynos can run beside the process types.
+    pub(crate) programs: BTreeMap<String, ComponentRef>,
     /// The components that process types run, if not the stack's.
     pub(crate) components: HashMap<Digest, Bytes>,
     /// Paths of those in the tree.
@@ -92,6 +99,7 @@ pub(crate) struct Tools {
     pub(crate) sandbox: Sandbox,
     pub(crate) stacks: Stacks,
     pub(crate) lock: Lock,
+    pub(crate) snapshots: Option<SnapshotProgram>,
     pub(crate) limits: Limits,
     node: OnceCell<Node>,
     python: OnceCell<Python>,
@@ -99,11 +107,18 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    pub(crate) fn new(sandbox: Sandbox, stacks: Stacks, lock: Lock, limits: Limits) -> Self {
+    pub(crate) fn new(
+        sandbox: Sandbox,
+        stacks: Stacks,
+        lock: Lock,
+        snapshots: Option<SnapshotProgram>,
+        limits: Limits,
+    ) -> Self {
         Self {
             sandbox,
             stacks,
             lock,
+            snapshots,
             limits,
             node: OnceCell::new(),
             python: OnceCell::new(),
@@ -119,7 +134,10 @@ impl Tools {
     ) -> Result<std::sync::Arc<Installed>, Error> {
         let maker = match self.lock.stack(name)?.host {
             HostTool::Node(oldest) => Maker::Node(self.node(oldest).await?),
-            HostTool::Python(oldest) => Maker::Python(self.python(oldest).await?),
+            HostTool::Python(oldest) => {
+                let cargo = self.cargo().await.ok().filter(|cargo| cargo.makes_libraries());
+                Maker::Python(self.python(oldest).await?, cargo)
+            }
         };
         self.stacks.ensure(name, &self.lock, maker, &self.sandbox, output).await
     }

@@ -107,6 +107,15 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The app cannot have the snapshot that `wpaas.toml` asks for.
+    #[error(
+        "the app cannot have a snapshot: {}. Mend that, or take `snapshot = true` out of wpaas.toml",
+        problems.join("; ")
+    )]
+    Snapshot {
+        /// What it does while it is evaluated, and what it lacks.
+        problems: Vec<String>,
+    },
     /// A command of the build failed; its own output was shown before.
     #[error("build failed: `{command}` {status}")]
     BuildFailed {
@@ -182,6 +191,8 @@ pub enum Kind {
     Component,
     /// [`Error::Buildpack`]
     Buildpack,
+    /// [`Error::Snapshot`]
+    Snapshot,
     /// [`Error::BuildFailed`]
     BuildFailed,
     /// [`Error::Timeout`]
@@ -214,6 +225,7 @@ impl Error {
             Self::CargoToml { .. } => Kind::CargoToml,
             Self::Component { .. } => Kind::Component,
             Self::Buildpack { .. } => Kind::Buildpack,
+            Self::Snapshot { .. } => Kind::Snapshot,
             Self::BuildFailed { .. } => Kind::BuildFailed,
             Self::Timeout { .. } => Kind::Timeout,
             Self::Slug(_) => Kind::Slug,

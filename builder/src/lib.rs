@@ -23,11 +23,13 @@ mod slug;
 pub mod source;
 mod toolchain;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use buildpacks::Tools;
 pub use error::{Error, Kind};
 pub use output::Output;
+pub use pipeline::BUILT_IN;
+pub use sandbox::with_memory_limit;
 use sandbox::{Host, Sandbox};
 pub use toolchain::stack::Stack;
 use toolchain::{lock::Lock, stack::Stacks};
@@ -45,6 +47,19 @@ pub struct Options {
     /// Files and directories that builds must not see: the platform's data, tokens. The user's home, `/tmp` and
     /// `/run` are hidden anyway.
     pub hidden: Vec<PathBuf>,
+    /// Evaluates apps that have a snapshot. Without it they cannot be built.
+    pub snapshots: Option<SnapshotProgram>,
+}
+
+/// A program that evaluates an app in the stack's component and writes a component that goes on from there: it is run
+/// as `program args… --stack FILE --app DIR --tmp DIR --output FILE --env NAME=VALUE… -- ARGS…`, in the sandbox, and
+/// prints `{"problems": […], "env": […]}`.
+#[derive(Debug, Clone)]
+pub struct SnapshotProgram {
+    /// The program's file. The sandbox shows it to builds.
+    pub program: PathBuf,
+    /// What comes before the options.
+    pub args: Vec<OsString>,
 }
 
 /// Builds slugs. Cheap to clone.
@@ -70,7 +85,7 @@ pub struct Request {
     pub cache: PathBuf,
     /// Config vars.
     pub env: BTreeMap<String, String>,
-    /// A buildpack of the user's own: a directory or a tarball. Without it, `BUILDPACK_URL` in `env` counts.
+    /// One of [`BUILT_IN`], or a buildpack of the user's own: a directory or a tarball. Without it, `BUILDPACK_URL` in `env` counts.
     pub buildpack_url: Option<String>,
     /// Where the build's lines go.
     pub output: Output,
@@ -92,12 +107,12 @@ pub struct Built {
 impl Builder {
     /// Opens the cache. Fails if it cannot be created.
     pub fn new(options: Options) -> Result<Self, Error> {
-        let Options { cache_dir, store, limits, hidden } = options;
+        let Options { cache_dir, store, limits, hidden, snapshots } = options;
         fs::create_dir_all(&cache_dir).map_err(error::io_at(&cache_dir))?;
         let cache_dir = cache_dir.canonicalize().map_err(error::io_at(&cache_dir))?;
         let sandbox = Sandbox::new(Host::of_this_process(), hidden, limits.clone());
         let stacks = Stacks::new(cache_dir, store.clone(), limits.clone());
-        let tools = Tools::new(sandbox, stacks, Lock::read()?, limits.clone());
+        let tools = Tools::new(sandbox, stacks, Lock::read()?, snapshots, limits.clone());
         Ok(Self { inner: Arc::new(Inner { store, limits, tools }) })
     }
 

@@ -64,6 +64,10 @@ pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error>
     let url = request.buildpack_url.as_ref().or_else(|| request.env.get(BUILDPACK_URL));
     let buildpack = steps.time("detect", detect(&build, url.map(String::as_str))).await?;
     output.step(&format!("{} app detected", buildpack.name()));
+    if let Some(snapshot) = settings.snapshot.as_ref().filter(|_| !buildpack.makes_snapshots()) {
+        let reason = format!("there are no snapshots of {} apps", buildpack.name());
+        return Err(Error::settings(snapshot.line, reason));
+    }
     steps.time("toolchain", buildpack.prepare(&inner.tools, &output)).await?;
     build.deadline = Deadline::after_ms(limits.build_ms);
     let deadline = build.deadline;
@@ -98,23 +102,26 @@ pub(crate) fn read_procfile(dir: &Path) -> Result<Option<Commands>, Error> {
 
 /// The buildpack that takes the app.
 async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpack>, Error> {
-    if let Some(url) = url.filter(|url| !url.is_empty()) {
+    let url = url.filter(|url| !url.is_empty());
+    if let Some(name) = url
+        && let Some(chosen) = built_in(name)
+    {
+        if chosen.detect(build).await? {
+            return Ok(chosen);
+        }
+        return Err(Error::Buildpack {
+            url: name.to_owned(),
+            reason: format!("the source is no {} app", chosen.name()),
+        });
+    }
+    if let Some(url) = url {
         let external = External::open(url, &build.cache.join("buildpack"), build.tools)?;
         external.detect(build).await?;
         return Ok(Box::new(external));
     }
-    // Before anything about a language, because nothing could be served without it.
-    if let Some(procfile) = build.procfile
-        && !procfile.contains_key("web")
-    {
-        let declares: Vec<&str> = procfile.keys().map(String::as_str).collect();
-        let declares = if declares.is_empty() { "nothing".into() } else { declares.join(", ") };
-        return Err(Error::procfile(
-            None,
-            format!(
-                "it declares no web process (it declares {declares}); add a line such as `web: npm start`"
-            ),
-        ));
+    if build.procfile.is_some_and(Commands::is_empty) {
+        let reason = "it declares no process type; add a line such as `web: npm start`";
+        return Err(Error::procfile(None, reason));
     }
     let known: [Box<dyn Buildpack>; 4] =
         [Box::new(Prebuilt), Box::new(NodeJs), Box::new(Python), Box::new(Rust)];
@@ -124,6 +131,19 @@ async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpac
         }
     }
     Err(Error::NoLanguage { found: names(build.dir)? })
+}
+
+/// Names of the buildpacks that wpaas has: Heroku's where Heroku has one.
+pub const BUILT_IN: [&str; 4] = ["heroku/nodejs", "heroku/python", "wpaas/rust", "wpaas/component"];
+
+fn built_in(name: &str) -> Option<Box<dyn Buildpack>> {
+    match name {
+        "heroku/nodejs" => Some(Box::new(NodeJs)),
+        "heroku/python" => Some(Box::new(Python)),
+        "wpaas/rust" => Some(Box::new(Rust)),
+        "wpaas/component" => Some(Box::new(Prebuilt)),
+        _ => None,
+    }
 }
 
 /// The names at the top of the tree, for an error.
@@ -178,6 +198,7 @@ async fn finish(
         buildpack,
         stack: compiled.stack.as_ref().map(|stack| stack.name.clone()),
         processes: compiled.processes,
+        programs: compiled.programs,
         tree: dir.to_owned(),
         leave_out: compiled.leave_out,
         components: compiled.components,

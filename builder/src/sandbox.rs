@@ -10,6 +10,8 @@ mod environment;
 mod isolation;
 mod process;
 
+pub use process::with_memory_limit;
+
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},

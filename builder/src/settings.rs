@@ -18,6 +18,8 @@ const WEB: &str = "web";
 /// What an app's `wpaas.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
+    /// `snapshot = true`: the app is evaluated at its build.
+    pub(crate) snapshot: Option<Snapshot>,
     processes: BTreeMap<String, ProcessSettings>,
     /// What runs a Node.js app.
     pub(crate) engine: Option<Engine>,
@@ -31,6 +33,15 @@ pub(crate) enum Engine {
     Starlingmonkey,
     /// Many requests at once to an instance, by WASI 0.3.
     Quickjs,
+}
+
+/// What the file says of the app's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// The line that asks for one.
+    pub(crate) line: usize,
+    /// Names of the config vars that the app sees while it is evaluated.
+    pub(crate) env: Vec<String>,
 }
 
 /// One `[processes.NAME]`.
@@ -58,6 +69,8 @@ enum Serve {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    snapshot: Option<Spanned<bool>>,
+    snapshot_env: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     processes: BTreeMap<String, Spanned<Process>>,
     #[serde(default)]
@@ -126,7 +139,19 @@ impl Settings {
             };
             processes.insert(name, settings);
         }
-        Ok(Self { processes, engine: file.node.engine })
+        let asked = file.snapshot.filter(|asked| *asked.get_ref());
+        let snapshot = match (asked, file.snapshot_env) {
+            (Some(asked), env) => Some(Snapshot {
+                line: line(asked.span().start),
+                env: env.map(Spanned::into_inner).unwrap_or_default(),
+            }),
+            (None, Some(env)) => {
+                let reason = "`snapshot_env` is for apps with `snapshot = true`";
+                return Err(Error::settings(line(env.span().start), reason));
+            }
+            (None, None) => None,
+        };
+        Ok(Self { snapshot, processes, engine: file.node.engine })
     }
 
     /// The world in which the process type `process` runs.
@@ -190,6 +215,10 @@ mod tests {
         let socket = Settings::parse("processes.web.serve = \"socket\"").unwrap();
         assert_eq!(socket.world_of("web"), World::Cli);
         assert_eq!(Settings::default(), Settings::parse("").unwrap());
+        assert_eq!(Settings::default(), Settings::parse("snapshot = false").unwrap());
+        let snapshot =
+            Settings::parse("\nsnapshot = true\nsnapshot_env = [\"MODE\"]").unwrap().snapshot;
+        assert_eq!(snapshot, Some(Snapshot { line: 2, env: vec!["MODE".into()] }));
         assert_eq!(Settings::default().world_of("web"), World::Http);
         assert_eq!(Settings::default().world_of("worker"), World::Cli);
     }
@@ -204,6 +233,8 @@ mod tests {
             ("[processes.web]\nconcurrency = 0", 2, "nonzero"),
             ("[processes.web]\nconcurrency = -1", 2, "-1"),
             ("[processes.web\n", 1, "unclosed table"),
+            ("snapshot = 1", 1, "expected a boolean"),
+            ("\nsnapshot_env = [\"A\"]", 2, "`snapshot = true`"),
             ("\n[processes.worker]\nserve = \"cgi\"", 3, "serves no requests"),
             ("[processes.web]\nserve = \"cgi\"\nconcurrency = 2", 3, "one at a time"),
             ("[processes.web]\nconcurrency = 2\nisolation = \"request\"", 2, "one at a time"),

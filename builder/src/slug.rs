@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use wpaas_slug::{
-    Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, path,
+    ComponentRef, Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, path,
     store::{self, Written},
 };
 
@@ -25,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) buildpack: String,
     pub(crate) stack: Option<String>,
     pub(crate) processes: BTreeMap<String, ProcessType>,
+    pub(crate) programs: BTreeMap<String, ComponentRef>,
     /// The built tree.
     pub(crate) tree: PathBuf,
     /// Files that are not for `/app`, by their path in the tree.
@@ -69,6 +70,7 @@ pub(crate) async fn assemble(parts: Parts, limits: Limits) -> Result<Assembled, 
             buildpack: parts.buildpack,
             stack: parts.stack,
             processes: parts.processes,
+            programs: parts.programs,
             files,
         };
         Ok(Assembled { slug: Slug::new(config, &limits)?, blobs })
@@ -95,7 +97,7 @@ impl Assembled {
 
 /// The files of the built tree by their path in it. What the build made is there whatever `.gitignore` says;
 /// links are followed, as a slug has none, and must stay in the tree.
-fn tree_files(root: &Path, limits: &Limits) -> Result<Vec<(String, PathBuf)>, Error> {
+pub(crate) fn tree_files(root: &Path, limits: &Limits) -> Result<Vec<(String, PathBuf)>, Error> {
     let root = root.canonicalize().map_err(io_at(root))?;
     let mut files = Vec::new();
     let walk = walkdir::WalkDir::new(&root).min_depth(1).follow_links(true);
@@ -162,6 +164,7 @@ mod tests {
             buildpack: "Test".into(),
             stack: None,
             processes: BTreeMap::new(),
+            programs: BTreeMap::new(),
             tree: tree.to_owned(),
             leave_out: |name| name.ends_with(".rs"),
             components: HashMap::new(),

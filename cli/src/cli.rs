@@ -8,7 +8,7 @@ use crate::{
     commands::{self, Context},
     compile, dev,
     exit::Interrupted,
-    prepare, serve,
+    prepare, serve, snapshot,
 };
 
 /// Heroku's way of working on WebAssembly dynos
@@ -34,11 +34,13 @@ pub(crate) struct Cli {
 /// Every command; the names are the heroku CLI's.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Prepare(prepare::Args),
     Dev(dev::Args),
     #[command(hide = true)]
     Compile(compile::Args),
+    #[command(hide = true)]
+    Snapshot(snapshot::Args),
 
     Deploy(commands::deploy::Args),
     #[command(alias = "apps:create")]
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Releases(commands::releases::ListArgs),
     #[command(name = "releases:info")]
     ReleasesInfo(commands::releases::InfoArgs),
+    #[command(name = "releases:output")]
+    ReleasesOutput(commands::releases::OutputArgs),
     #[command(name = "releases:verify")]
     ReleasesVerify(commands::releases::VerifyArgs),
     #[command(alias = "releases:rollback")]
@@ -80,6 +84,10 @@ pub(crate) enum Command {
     #[command(name = "ps:restart", alias = "restart", alias = "dyno:restart")]
     PsRestart(commands::ps::RestartArgs),
 
+    #[command(name = "ps:stop", alias = "stop", alias = "ps:kill", alias = "dyno:stop")]
+    PsStop(commands::ps::StopArgs),
+    Run(commands::run::Args),
+
     Logs(commands::logs::Args),
 
     Domains(commands::domains::ListArgs),
@@ -87,6 +95,14 @@ pub(crate) enum Command {
     DomainsAdd(commands::domains::AddArgs),
     #[command(name = "domains:remove")]
     DomainsRemove(commands::domains::RemoveArgs),
+
+    #[command(name = "git:remote")]
+    GitRemote(commands::git::RemoteArgs),
+    #[command(name = "git:credentials")]
+    GitCredentials(commands::git::CredentialsArgs),
+
+    #[command(name = "certs:ca")]
+    CertsCa(commands::certs::CaArgs),
 
     #[command(alias = "auth:login")]
     Login(commands::auth::LoginArgs),
@@ -115,9 +131,10 @@ impl Command {
     async fn dispatch(self) -> anyhow::Result<()> {
         match self {
             // These end on signals in their own way.
-            Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Serve(args) => Box::pin(serve::run(*args)).await,
             Self::Prepare(args) => Box::pin(prepare::run(args)).await,
             Self::Dev(args) => Box::pin(dev::run(args)).await,
+            Self::Snapshot(args) => Box::pin(snapshot::run(args)).await,
             client => {
                 tokio::select! {
                     result = Box::pin(client.ask()) => result,
@@ -130,10 +147,15 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, config, deploy, domains, egress, logs, open, ps, releases, version,
+            apps, auth, certs, config, deploy, domains, egress, git, logs, open, ps, releases, run,
+            version,
         };
         match self {
-            Self::Serve(_) | Self::Prepare(_) | Self::Dev(_) | Self::Compile(_) => Ok(()),
+            Self::Serve(_)
+            | Self::Prepare(_)
+            | Self::Dev(_)
+            | Self::Compile(_)
+            | Self::Snapshot(_) => Ok(()),
             Self::Deploy(args) => deploy::run(&Context::open(&args.target.server)?, &args).await,
             Self::Create(args) => apps::create(&Context::open(&args.server)?, &args).await,
             Self::Apps(args) => apps::list(&Context::open(&args.server)?, &args).await,
@@ -159,6 +181,9 @@ impl Command {
             Self::ReleasesInfo(args) => {
                 releases::info(&Context::open(&args.target.server)?, &args).await
             }
+            Self::ReleasesOutput(args) => {
+                releases::output(&Context::open(&args.target.server)?, &args).await
+            }
             Self::ReleasesVerify(args) => {
                 releases::verify(&Context::open(&args.target.server)?, &args).await
             }
@@ -168,6 +193,8 @@ impl Command {
             Self::Ps(args) => ps::list(&Context::open(&args.target.server)?, &args).await,
             Self::PsScale(args) => ps::scale(&Context::open(&args.target.server)?, &args).await,
             Self::PsRestart(args) => ps::restart(&Context::open(&args.target.server)?, &args).await,
+            Self::PsStop(args) => ps::stop(&Context::open(&args.target.server)?, &args).await,
+            Self::Run(args) => run::run(&Context::open(&args.target.server)?, &args).await,
             Self::Logs(args) => logs::run(&Context::open(&args.target.server)?, &args).await,
             Self::Domains(args) => domains::list(&Context::open(&args.target.server)?, &args).await,
             Self::DomainsAdd(args) => {
@@ -176,6 +203,9 @@ impl Command {
             Self::DomainsRemove(args) => {
                 domains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
+            Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
+            Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
             Self::Whoami(args) => auth::whoami(&Context::open(&args.server)?, &args).await,
@@ -233,9 +263,15 @@ mod tests {
             "wpaas rollback 3 --app demo",
             "wpaas ps:scale web=0..20 worker+1",
             "wpaas ps:restart web.1",
+            "wpaas ps:stop run.1234",
+            "wpaas run -x -a demo node script.js --flag",
+            "wpaas run -d --env A=1 -- python x.py",
+            "wpaas releases:output v3 -a demo",
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
+            "wpaas git:remote -a demo -r staging",
+            "wpaas certs:ca --pem",
             "wpaas apps --api http://127.0.0.1:5081",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -260,10 +296,14 @@ mod tests {
             "wpaas releases:info latest",
             "wpaas rollback v0",
             "wpaas releases -n 0",
+            "wpaas ps:stop",
+            "wpaas run --env A x",
             "wpaas ps:scale web",
             "wpaas serve --https 127.0.0.1:8443",
             "wpaas serve --https 127.0.0.1:8443 --tls-cert c.pem",
             "wpaas serve --tls-cert c.pem --tls-key k.pem",
+            "wpaas serve --api-https localhost",
+            "wpaas serve --api-tls-cert c.pem",
             "wpaas ps:scale web=5..2",
             "wpaas logs -n 1501",
             "wpaas logs --source router",

@@ -33,6 +33,11 @@ pub(crate) struct Interrupted;
 #[error("failed")]
 pub(crate) struct Explained;
 
+/// The command that a one-off dyno ran ended with this status, which is this command's as well.
+#[derive(Debug, thiserror::Error)]
+#[error("exited with status {0}")]
+pub(crate) struct Status(pub(crate) u8);
+
 /// The exit code for an error.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
@@ -43,6 +48,9 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
                 api::Error::BadUrl { .. } => USAGE,
                 _ => FAILED,
             };
+        }
+        if let Some(Status(status)) = cause.downcast_ref() {
+            return *status;
         }
         if cause.is::<Usage>() {
             return USAGE;
@@ -64,6 +72,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
         // Whoever reads from us has read enough (`wpaas logs | head`), or knows already.
         is_broken_pipe(cause) && !error.chain().any(|cause| cause.is::<api::Error>())
             || cause.is::<Explained>()
+            || cause.is::<Status>()
             || cause.is::<Interrupted>()
     });
     if !silent {
@@ -87,6 +96,7 @@ mod tests {
         let cases: Vec<(anyhow::Error, u8)> = vec![
             (anyhow::anyhow!("build failed"), 1),
             (Explained.into(), 1),
+            (Status(7).into(), 7),
             (Usage("no app".into()).into(), 2),
             (api::Error::BadUrl { url: url(), reason: "no host".into() }.into(), 2),
             (api::Error::Unreachable { url: url(), reason: None }.into(), 3),

@@ -4,6 +4,7 @@
 //! Platform API.
 
 mod api;
+mod api_server;
 mod app_context;
 mod cli;
 mod commands;
@@ -21,9 +22,12 @@ mod otel;
 mod output;
 mod prepare;
 mod progress;
+mod rendezvous;
 mod serve;
+mod snapshot;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod wasi;
 
 use std::process::ExitCode;

@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -18,7 +17,13 @@ use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
 
-use crate::{credentials, dirs, https, limits, memory, metrics, operator_log, otel::Spans, wasi};
+use crate::{
+    api_server::ApiServer,
+    credentials, dirs, https, limits, memory, metrics, operator_log,
+    otel::Spans,
+    rendezvous::{self, Rendezvous},
+    tls, wasi,
+};
 
 /// Run the platform and a node
 ///
@@ -50,6 +55,10 @@ pub(crate) struct Args {
         default_value = "127.0.0.1:5080"
     )]
     api_address: SocketAddr,
+    #[command(flatten)]
+    tls: tls::Args,
+    #[command(flatten)]
+    rendezvous: rendezvous::Args,
     /// Slug store: a directory, or s3://BUCKET/PREFIX with the usual AWS_* variables [default: DATA/store]
     #[arg(long, env = "WPAAS_STORE", value_name = "URL")]
     store: Option<String>,
@@ -91,6 +100,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let http = bind(args.http, "apps", "--http ADDR:PORT").await?;
     let https = args.https.open().await?;
     let api = bind(args.api_address, "the API", "--api ADDR:PORT").await?;
+    let api_tls = match args.tls.address() {
+        Some(address) => Some(bind(address, "the API over TLS", "--api-https ADDR:PORT").await?),
+        None => None,
+    };
+    let rendezvous = match args.rendezvous.address() {
+        Some(address) => Some(bind(address, "one-off dynos", "--rendezvous ADDR:PORT").await?),
+        None => None,
+    };
+    let certificates = args.tls.open(&data, &args.apps_domain)?;
     let metrics = match args.metrics {
         Some(address) => Some(bind(address, "metrics", "--metrics ADDR:PORT").await?),
         None => None,
@@ -119,8 +137,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         store: store.clone(),
         limits: limits.clone(),
         hidden: vec![data.clone(), dirs::config()?],
+        snapshots: crate::snapshot::program(),
     })?;
-    let (drain, scrape_limits) = (Limits::ms(limits.drain_ms), limits.clone());
+    let own_limits = limits.clone();
+    let tls_url = match &api_tls {
+        Some(listener) => Some(tls::url(args.tls.host(), listener.local_addr()?.port())),
+        None => None,
+    };
+    let rendezvous_place = match &rendezvous {
+        Some(listener) => Some(format!("{}:{}", args.tls.host(), listener.local_addr()?.port())),
+        None => None,
+    };
     let (scheme, apps_port) = match &https {
         Some((listener, _)) => ("https", listener.local_addr()?.port()),
         None => ("http", http.local_addr()?.port()),
@@ -137,6 +164,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         limits,
         apps_url,
         api_url: api_url.clone(),
+        git_url: tls_url.clone(),
+        authority: certificates.authority().map(str::to_owned),
+        rendezvous: rendezvous_place.clone(),
     })
     .await
     .with_context(|| format!("cannot open the platform in {}", data.display()))?;
@@ -147,32 +177,55 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     eprintln!("wpaas {}", env!("CARGO_PKG_VERSION"));
     eprintln!("  apps   {}", shown_url.trim_end_matches('/'));
     eprintln!("  api    {api_url}  (owner {})", owner.email);
+    if let Some(url) = &tls_url {
+        let trust = certificates.authority().map_or("", |_| "  (trust it with `wpaas certs:ca`)");
+        eprintln!("  tls    {url}{trust}");
+    }
+    if let Some(place) = &rendezvous_place {
+        eprintln!("  run    {place}");
+    }
     if let Some(listener) = metrics {
         eprintln!("  metrics http://{}/metrics", reachable(listener.local_addr()?));
         let node = node.clone();
-        let page = metrics::router(&scrape_limits, move || node.metrics());
+        let page = metrics::router(&own_limits, move || node.metrics());
         tokio::spawn(async move { axum::serve(listener, page).await });
     }
     eprintln!("  data   {}", data.display());
     eprintln!("Deploy from another terminal with `wpaas deploy`; stop with Ctrl-C.");
 
-    let served = serve_until_signal(node, platform, http, https, api, drain).await;
+    let listeners = Listeners { http, https, api, api_tls, rendezvous, certificates };
+    let served = serve_until_signal(node, platform, listeners, &own_limits).await;
     if let Some(spans) = spans {
         spans.shutdown().await;
     }
     served
 }
 
+/// Everything that is listened on.
+struct Listeners {
+    http: TcpListener,
+    https: Option<(TcpListener, Tls)>,
+    api: TcpListener,
+    api_tls: Option<TcpListener>,
+    rendezvous: Option<TcpListener>,
+    certificates: tls::Certificates,
+}
+
 /// Serves all listeners; on a signal they stop accepting and finish what is in flight.
 async fn serve_until_signal(
     node: Node,
     platform: Platform,
-    http: TcpListener,
-    https: Option<(TcpListener, Tls)>,
-    api: TcpListener,
-    drain: Duration,
+    listeners: Listeners,
+    limits: &Limits,
 ) -> anyhow::Result<()> {
+    let Listeners { http, https, api, api_tls, rendezvous, certificates } = listeners;
     let stop = CancellationToken::new();
+    if let Some(listener) = rendezvous {
+        let (tls, platform) = (certificates.config(&[])?, platform.clone());
+        let rendezvous = Rendezvous { listener, tls, platform, limits: limits.clone() };
+        tokio::spawn(rendezvous.serve(stop.clone()));
+    }
+    let processes = node.clone();
     let apps = tokio::spawn({
         let stop = stop.clone();
         async move {
@@ -186,23 +239,31 @@ async fn serve_until_signal(
             }
         }
     });
-    let api = tokio::spawn({
-        let stopping = stop.clone().cancelled_owned();
-        let serving = axum::serve(api, platform.router()).with_graceful_shutdown(stopping);
-        async move { serving.await }
+    let server = ApiServer::new(platform.router(), limits, stop.clone());
+    let tls = api_tls
+        .map(|listener| Ok::<_, anyhow::Error>((listener, certificates.config(&tls::HTTP)?)));
+    let tls = tls.transpose()?;
+    let api = tokio::spawn(async move {
+        let plain = server.clone().serve(api, None);
+        match tls {
+            Some((listener, config)) => {
+                tokio::join!(plain, server.serve(listener, Some(config)));
+            }
+            None => plain.await,
+        }
     });
-    wait_for_signal().await?;
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        () = certificates.follow() => {}
+    }
     eprintln!("Stopping: requests in flight may finish (once more to stop at once)");
     stop.cancel();
     // Log tails and the output of builds never end by themselves.
     platform.begin_shutdown();
     let finished = async {
-        let (apps, api) = tokio::join!(apps, tokio::time::timeout(drain, api));
+        let (apps, api, ()) = tokio::join!(apps, api, processes.stop_processes());
         apps.context("the task that serves apps")??;
-        // A client that holds its connection longer than that is left behind.
-        if let Ok(api) = api {
-            api.context("the task that serves the API")??;
-        }
+        api.context("the task that serves the API")?;
         platform.shutdown().await;
         Ok(())
     };

@@ -21,6 +21,7 @@ mod account;
 mod apps;
 mod authorizations;
 mod blobs;
+mod buildpacks;
 mod builds;
 mod catalog;
 mod config;
@@ -30,6 +31,7 @@ mod egress;
 mod error;
 mod extract;
 mod formation;
+mod git;
 mod log_sessions;
 mod range;
 mod releases;
@@ -74,13 +76,14 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/apps/{app}/formation/{type}", get(formation::info).patch(formation::update))
         .route("/apps/{app}/formations/{type}", delete(dynos::restart_type))
         .route("/apps/{app}/formations/{type}/actions/stop", post(dynos::restart_type))
-        .route("/apps/{app}/dynos", get(dynos::list).delete(dynos::restart_all))
+        .route("/apps/{app}/dynos", get(dynos::list).post(dynos::create).delete(dynos::restart_all))
         .route("/apps/{app}/dynos/{dyno}", get(dynos::info).delete(dynos::restart))
         .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dynos::restart))
         .route("/apps/{app}/domains", get(domains::list).post(domains::create))
         .route("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete))
         .route("/apps/{app}/builds", get(builds::list).post(builds::create))
         .route("/apps/{app}/builds/{build}", get(builds::info))
+        .route("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update))
         .route("/apps/{app}/sources", post(sources::create_for_app))
         .route("/apps/{app}/slugs", post(slugs::create))
         .route("/apps/{app}/slugs/{slug}", get(slugs::info))
@@ -89,17 +92,23 @@ pub(crate) fn router(ctx: Ctx) -> Router {
         .route("/sources", post(sources::create))
         .route("/blobs/missing", post(blobs::missing))
         .route("/blobs/{digest}", put(blobs::put))
+        .route("/certificate-authority", get(catalog::certificate_authority))
         .route("/regions", get(catalog::regions))
         .route("/regions/{region}", get(catalog::region))
         .route("/stacks", get(catalog::stacks))
         .route("/stacks/{stack}", get(catalog::stack))
+        .route("/{repository}/info/refs", get(git::refs))
+        .route("/{repository}/git-receive-pack", post(git::receive))
+        .route("/{repository}/git-upload-pack", post(git::upload))
         .route_layer(from_fn_with_state(ctx.clone(), authenticate));
     // These are protected by the token in their URL, or by a password.
     let by_url = Router::new()
         .route("/", get(root))
+        .route("/buildpacks/{name}", get(buildpacks::registered))
         .route("/oauth/authorizations", post(authorizations::create))
         .route("/sources/{token}", put(sources::upload).get(sources::download))
         .route("/builds/{token}/output", get(builds::output))
+        .route("/releases/{token}/output", get(releases::output))
         .route("/logs/{token}", get(log_sessions::stream));
     authenticated
         .merge(by_url)

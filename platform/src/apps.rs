@@ -195,8 +195,15 @@ impl Inner {
             .bind(app.id.to_string())
             .fetch_all(&mut *write)
             .await?;
+        let phases: Vec<(String,)> =
+            sqlx::query_as("SELECT release_id FROM release_phases WHERE app_id = $1")
+                .bind(app.id.to_string())
+                .fetch_all(&mut *write)
+                .await?;
         for statement in [
+            "DELETE FROM release_phases WHERE app_id = $1",
             "DELETE FROM builds WHERE app_id = $1",
+            "DELETE FROM app_buildpacks WHERE app_id = $1",
             "DELETE FROM domains WHERE app_id = $1",
             "DELETE FROM formation WHERE app_id = $1",
             "DELETE FROM slugs WHERE app_id = $1",
@@ -211,8 +218,8 @@ impl Inner {
         write.commit().await?;
         self.builds.cancel_app(app.id);
         self.logplex.forget(app.id);
-        let builds = builds.into_iter().map(|(id,)| id).collect();
-        self.data.forget_app(app.id, builds).await;
+        let ids = |rows: Vec<(String,)>| rows.into_iter().map(|(id,)| id).collect();
+        self.data.forget_app(app.id, ids(builds), ids(phases)).await;
         self.apply(Change::AppRemoved { id: app.id }).await?;
         Ok(app)
     }

@@ -58,7 +58,9 @@ impl Scope {
     fn allows(self, method: &Method, path: &str) -> bool {
         let mut parts = path.trim_start_matches('/').split('/');
         let (first, second, third) = (parts.next(), parts.next(), parts.next());
-        let reads = matches!(*method, Method::GET | Method::HEAD);
+        // A fetch asks with POST.
+        let reads =
+            matches!(*method, Method::GET | Method::HEAD) || second == Some("git-upload-pack");
         let account = first == Some("account") || (first == Some("users") && third.is_none());
         // Who can log in is for those who can do everything.
         let keys = first == Some("oauth") || (account && !reads);

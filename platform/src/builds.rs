@@ -4,6 +4,7 @@
 //! once. A build changes nothing until its release is committed, in one transaction with its own success.
 
 use sqlx::AnyConnection;
+use tempfile::{NamedTempFile, TempDir};
 use uuid::Uuid;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     apps::App,
     auth::{self, User},
     db,
-    error::app_is_gone,
+    error::{app_is_gone, io},
     page::{self, Key, Listed, Page},
     releases::Release,
     slugs::SlugRow,
@@ -22,7 +23,7 @@ mod output;
 mod queue;
 mod run;
 
-pub(crate) use output::{Output, stream};
+pub(crate) use output::{LineWriter, Output, append, stream};
 pub(crate) use queue::Queue;
 
 /// A row of `builds`.
@@ -171,13 +172,38 @@ impl Inner {
                 "Nothing was uploaded yet: PUT the archive to the source's put_url first.".into(),
             ));
         }
-        let place = self.builds.enter(app.id, self.limits.queued_builds_per_app)?;
-        let id = db::new_id();
         let scratch = self.data.scratch_dir()?;
         // A link: the source may expire, or be uploaded anew, while the build waits.
         tokio::fs::hard_link(self.data.source(source.id), scratch.path().join(run::ARCHIVE))
             .await
             .map_err(|_| unknown())?;
+        self.enqueue_build(app, user, wanted, scratch).await
+    }
+
+    /// The same for an archive that this process has made.
+    pub(crate) async fn create_build_of(
+        self: &Ctx,
+        app: &App,
+        user: &User,
+        wanted: Wanted,
+        archive: NamedTempFile,
+    ) -> Result<Build, Error> {
+        let scratch = self.data.scratch_dir()?;
+        let persisted = archive.persist(scratch.path().join(run::ARCHIVE));
+        persisted.map_err(|error| io("source archive")(error.error))?;
+        self.enqueue_build(app, user, wanted, scratch).await
+    }
+
+    /// `scratch` holds the source.
+    async fn enqueue_build(
+        self: &Ctx,
+        app: &App,
+        user: &User,
+        wanted: Wanted,
+        scratch: TempDir,
+    ) -> Result<Build, Error> {
+        let place = self.builds.enter(app.id, self.limits.queued_builds_per_app)?;
+        let id = db::new_id();
         let now = db::now();
         let mut write = self.db.write().await?;
         sqlx::query(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wpaas_slug::Limits;
 
 use crate::{
-    Error, Inner,
+    Ctx, Error, Inner,
     auth::User,
     locks::AppLock,
     names,
@@ -70,7 +70,7 @@ fn describe(set: &[String], removed: &[String]) -> String {
 impl Inner {
     /// Changes config vars, which makes a release without a build. When nothing changes, no release is made.
     pub(crate) async fn patch_config(
-        &self,
+        self: &Ctx,
         lock: &AppLock,
         user: &User,
         patch: Patch,
@@ -91,6 +91,7 @@ impl Inner {
             description,
             rollback_of: None,
             build: None,
+            echo: None,
         };
         self.release(lock, user, draft).await?;
         Ok(vars)

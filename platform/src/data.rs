@@ -47,9 +47,8 @@ impl DataDir {
             }
             _ => {}
         }
-        for directory in
-            [data.scratch(), data.sources(), data.root.join("builds"), data.root.join("cache")]
-        {
+        let kept = ["builds", "cache", "git", "releases"].map(|name| data.root.join(name));
+        for directory in [data.scratch(), data.sources()].into_iter().chain(kept) {
             create(&directory).map_err(|error| unusable(error.to_string()))?;
         }
         // Made here because SQLite would let everybody read it; its journal gets the same mode.
@@ -87,9 +86,19 @@ impl DataDir {
         self.root.join("builds").join(format!("{id}.log"))
     }
 
+    /// The output of a release phase.
+    pub(crate) fn release_log(&self, id: Uuid) -> PathBuf {
+        self.root.join("releases").join(format!("{id}.log"))
+    }
+
     /// An app's build cache.
     pub(crate) fn cache(&self, app: Uuid) -> PathBuf {
         self.root.join("cache").join(app.to_string())
+    }
+
+    /// An app's git repository.
+    pub(crate) fn repository(&self, app: Uuid) -> PathBuf {
+        self.root.join("git").join(format!("{app}.git"))
     }
 
     /// A new scratch directory, removed when dropped.
@@ -110,10 +119,20 @@ impl DataDir {
         }
     }
 
+    /// Removes the output of release phases.
+    pub(crate) async fn forget_release_logs(&self, releases: Vec<String>) {
+        for release in releases {
+            let Ok(id) = release.parse() else { continue };
+            forgotten(tokio::fs::remove_file(self.release_log(id)).await);
+        }
+    }
+
     /// Removes what belonged to an app.
-    pub(crate) async fn forget_app(&self, app: Uuid, builds: Vec<String>) {
+    pub(crate) async fn forget_app(&self, app: Uuid, builds: Vec<String>, releases: Vec<String>) {
         self.forget_builds(builds).await;
+        self.forget_release_logs(releases).await;
         forgotten(tokio::fs::remove_dir_all(self.cache(app)).await);
+        forgotten(tokio::fs::remove_dir_all(self.repository(app)).await);
     }
 }
 

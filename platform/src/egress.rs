@@ -3,7 +3,7 @@
 use wpaas_slug::{Limits, feed::EgressRule};
 
 use crate::{
-    Error, Inner,
+    Ctx, Error, Inner,
     auth::User,
     locks::AppLock,
     releases::{self, Draft, Settings, Slug},
@@ -125,7 +125,7 @@ fn describe(changed: &Changed) -> String {
 impl Inner {
     /// Changes egress rules, which makes a release without a build. When nothing changes, no release is made.
     pub(crate) async fn patch_egress(
-        &self,
+        self: &Ctx,
         lock: &AppLock,
         user: &User,
         patch: Patch,
@@ -151,6 +151,7 @@ impl Inner {
             description,
             rollback_of: None,
             build: None,
+            echo: None,
         };
         self.release(lock, user, draft).await?;
         Ok(egress)

@@ -31,6 +31,9 @@ pub enum Error {
     /// The account used up its requests.
     #[error("Your account reached the API rate limit. Wait a minute and try again.")]
     RateLimited,
+    /// Not now, because of something that goes on; the text says what to wait for.
+    #[error("{0}")]
+    Conflict(String),
     /// A bounded queue is full.
     #[error("{0}")]
     Busy(String),

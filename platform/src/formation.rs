@@ -15,7 +15,7 @@ use crate::{
     db, feed,
     ledger::{self, Event},
     locks::AppLock,
-    releases,
+    phases, releases,
     slugs::SlugRow,
 };
 
@@ -184,6 +184,11 @@ impl Inner {
         for (process_type, quantity) in updates {
             let process = before.iter().find(|process| process.process_type == process_type);
             let process = process.ok_or(Error::NotFound("process type"))?;
+            if process_type == phases::PROCESS_TYPE {
+                return Err(Error::Invalid(
+                    "The release process runs once for each release and cannot be scaled.".into(),
+                ));
+            }
             let scale = changed.get(&process_type).copied().unwrap_or(process.scale);
             let scale = quantity.apply(scale, self.limits.dynos_per_process_type)?;
             changed.insert(process_type, scale);

@@ -35,6 +35,9 @@ pub(crate) enum Event {
     /// A release.
     #[serde(rename = "release")]
     Release(ReleaseEvent),
+    /// A release phase ended.
+    #[serde(rename = "release phase")]
+    Phase(PhaseEvent),
     /// Process types got another scale.
     #[serde(rename = "scaled")]
     Scaled {
@@ -81,6 +84,20 @@ pub(crate) struct ReleaseEvent {
     pub(crate) rollback_of: Option<u64>,
     /// The slug; none before the first deploy.
     pub(crate) slug: Option<SlugRef>,
+    /// Whether it has a release phase: then it counts when a later entry says that the phase succeeded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) phase: bool,
+}
+
+/// How a release phase ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PhaseEvent {
+    /// Of which release.
+    pub(crate) version: u64,
+    /// Whether the release went live.
+    pub(crate) succeeded: bool,
+    /// The command's exit status; none when it was not started or the platform stopped.
+    pub(crate) status: Option<i32>,
 }
 
 /// A slug as a release names it.
@@ -221,7 +238,8 @@ pub(crate) async fn append(
     Ok(entry)
 }
 
-async fn last_version(db: &mut AnyConnection, app: Uuid) -> Result<i64, Error> {
+/// The highest version of the app's releases, whether they went live or not.
+pub(crate) async fn last_version(db: &mut AnyConnection, app: Uuid) -> Result<i64, Error> {
     let (version,): (Option<i64>,) =
         sqlx::query_as("SELECT MAX(version) FROM ledger WHERE app_id = $1")
             .bind(app.to_string())

@@ -21,16 +21,19 @@ mod api;
 mod apps;
 mod auth;
 mod authorizations;
+mod buildpacks;
 mod builds;
 mod compile;
 mod config;
 mod data;
 mod db;
 mod domains;
+mod dynos;
 mod egress;
 mod error;
 mod feed;
 mod formation;
+mod git;
 mod ledger;
 mod locks;
 mod log_sessions;
@@ -38,13 +41,16 @@ mod logplex;
 mod names;
 mod page;
 mod passwords;
+mod phases;
 mod releases;
+mod rendezvous;
 mod sets;
 mod slugs;
 mod sources;
 mod stacks;
 mod stored;
 mod uploads;
+mod words;
 
 pub use auth::Owner;
 pub use error::Error;
@@ -91,6 +97,14 @@ pub struct Options {
     pub apps_url: AppsUrl,
     /// Where the API answers, without a slash at its end: `http://127.0.0.1:5080`.
     pub api_url: String,
+    /// Where git is served, the same way: `https://localhost:5443`. Without it git URLs are those of the API.
+    pub git_url: Option<String>,
+    /// The certificate in PEM of the authority that clients of its TLS listeners have to trust, if it has one
+    /// of its own.
+    pub authority: Option<String>,
+    /// Where clients of one-off dynos connect to, `HOST:PORT`; what comes there is for [`Platform::attach`]. Without it
+    /// nobody can attach.
+    pub rendezvous: Option<String>,
 }
 
 /// The control plane. Cheap to clone.
@@ -104,6 +118,15 @@ type Ctx = Arc<Inner>;
 struct Urls {
     apps: AppsUrl,
     api: String,
+    rendezvous: Option<String>,
+    git: String,
+}
+
+impl Urls {
+    /// The repository of an app: `https://localhost:5443/demo.git`.
+    fn git(&self, app: &str) -> String {
+        format!("{}/{app}.git", self.git)
+    }
 }
 
 struct Inner {
@@ -115,8 +138,13 @@ struct Inner {
     logplex: Logplex,
     limits: Limits,
     urls: Urls,
+    authority: Option<String>,
     locks: locks::Locks,
+    pushes: locks::Locks,
+    git_requests: Arc<Semaphore>,
     builds: builds::Queue,
+    phases: phases::Phases,
+    waiting: rendezvous::Waiting,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
     passwords: passwords::Guard,
@@ -129,9 +157,22 @@ impl Platform {
     /// Opens the data directory (which is created, migrated, and cleaned of what an earlier process left
     /// unfinished: its builds are failed).
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let Options { data_dir, store, builder, node, logplex, limits, apps_url, api_url } =
-            options;
-        let parts = Parts { data_dir, store, node, logplex, limits, apps_url, api_url };
+        let Options {
+            data_dir,
+            store,
+            builder,
+            node,
+            logplex,
+            limits,
+            apps_url,
+            api_url,
+            git_url,
+            authority,
+            rendezvous,
+        } = options;
+        let git = git_url.unwrap_or_else(|| api_url.clone());
+        let urls = Urls { apps: apps_url, api: api_url, git, rendezvous };
+        let parts = Parts { data_dir, store, node, logplex, limits, urls, authority };
         Self::open_with(parts, Arc::new(builder)).await
     }
 
@@ -150,9 +191,16 @@ impl Platform {
             builder,
             node: parts.node,
             logplex: parts.logplex,
-            urls: Urls { apps: parts.apps_url, api: parts.api_url },
+            urls: parts.urls,
+            authority: parts.authority,
             locks: locks::Locks::default(),
+            pushes: locks::Locks::default(),
+            git_requests: Arc::new(Semaphore::new(
+                Limits::size(limits.concurrent_git_requests).clamp(1, Semaphore::MAX_PERMITS),
+            )),
             builds: builds::Queue::new(limits.concurrent_builds),
+            phases: phases::Phases::default(),
+            waiting: rendezvous::Waiting::new(&limits),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
             passwords: passwords::Guard::new(&limits),
@@ -162,6 +210,7 @@ impl Platform {
             limits,
         };
         inner.fail_interrupted_builds().await?;
+        inner.fail_interrupted_phases().await?;
         inner.expire_sources().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -233,8 +282,8 @@ struct Parts {
     node: Arc<dyn NodeLink>,
     logplex: Logplex,
     limits: Limits,
-    apps_url: AppsUrl,
-    api_url: String,
+    urls: Urls,
+    authority: Option<String>,
 }
 
 impl Inner {

@@ -1,19 +1,21 @@
 //! Releases: slug, config vars and egress rules bound together, numbered, as entries of the ledger.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use sqlx::AnyConnection;
+use tokio::sync::watch;
 use uuid::Uuid;
 use wpaas_slug::feed::{EgressRule, ReleaseSpec};
 
 use crate::{
-    Error, Inner,
+    Ctx, Error, Inner,
     apps::{self, App},
     auth::User,
     builds, config, db, feed, formation,
     ledger::{self, COLUMNS, Entry, Event, ReleaseEvent, SlugRef},
     locks::AppLock,
     page::{self, Key, Listed, Page},
+    phases::{self, Begun, PROCESS_TYPE},
     sets::{self, Kind},
     slugs::{self, SlugRow},
 };
@@ -55,6 +57,14 @@ impl TryFrom<Entry> for Release {
     }
 }
 
+impl Release {
+    /// Who made it.
+    pub(crate) fn user(&self) -> Result<User, Error> {
+        let (email, created_at) = (self.user_email.clone(), self.created_at.clone());
+        Ok(User { id: db::id(&self.user_id)?, email, created_at })
+    }
+}
+
 /// What a release binds to its slug.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -70,6 +80,7 @@ pub(crate) async fn initial(db: &mut AnyConnection, app: Uuid) -> Result<Event, 
         description: "Initial release".into(),
         rollback_of: None,
         slug: None,
+        phase: false,
     }))
 }
 
@@ -113,7 +124,7 @@ pub(crate) async fn current_settings(db: &mut AnyConnection, app: Uuid) -> Resul
     settings(db, &release).await
 }
 
-/// The app's current release: the one with the highest version.
+/// The app's current release: the one with the highest version, but for those whose release phase runs or failed.
 pub(crate) async fn current(db: &mut AnyConnection, app: Uuid) -> Result<Release, Error> {
     currents(db, &[app]).await?.remove(&app).unwrap_or(Err(Error::NotFound("release")))
 }
@@ -128,7 +139,10 @@ async fn currents(db: &mut AnyConnection, apps: &[Uuid]) -> Result<ByApp<Release
         // A look-up in the index on app and version for each app, however many releases it has.
         let sql = format!(
             "SELECT {COLUMNS} FROM ledger WHERE app_id IN {} AND version = \
-             (SELECT MAX(newest.version) FROM ledger AS newest WHERE newest.app_id = ledger.app_id)",
+             (SELECT newest.version FROM ledger AS newest WHERE newest.app_id = ledger.app_id \
+             AND newest.version IS NOT NULL AND NOT EXISTS (SELECT 1 FROM release_phases AS phase \
+             WHERE phase.app_id = newest.app_id AND phase.version = newest.version \
+             AND phase.status <> 'succeeded') ORDER BY newest.version DESC LIMIT 1)",
             db::places(1, apps.len())
         );
         let rows: Vec<Entry> = db::fetch_all(db, sql, apps.iter().map(Uuid::to_string)).await?;
@@ -192,21 +206,32 @@ pub(crate) struct Draft {
     pub(crate) said: String,
     /// The build that this release completes.
     pub(crate) build: Option<builds::Done>,
+    /// Where the output of its release phase goes, beside its own: that of a build.
+    pub(crate) echo: Option<builds::Output>,
+}
+
+/// A release that was recorded.
+pub(crate) struct Made {
+    pub(crate) release: Release,
+    /// What a release phase comes to, once it has ended; without one the release is live.
+    pub(crate) phase: Option<watch::Receiver<Option<bool>>>,
 }
 
 impl Inner {
     /// Makes a release: the node prepares it, then it is committed, then the node switches to it. When this
-    /// returns, requests that arrive see it. On an error before the commit nothing has changed.
+    /// returns, requests that arrive see it, unless it has a release phase: that has begun then, and the release goes
+    /// live when it succeeds. On an error before the commit nothing has changed.
     pub(crate) async fn release(
-        &self,
+        self: &Ctx,
         lock: &AppLock,
         user: &User,
         mut draft: Draft,
-    ) -> Result<Release, Error> {
+    ) -> Result<Made, Error> {
+        self.check_no_phase(lock.app)?;
         let id = db::new_id();
         let mut db = self.db.read().await?;
         let app = apps::by_id(&mut db, lock.app).await?;
-        let last = current(&mut db, app.id).await?;
+        let last = db::unsigned(ledger::last_version(&mut db, app.id).await?);
         let row = match draft.slug {
             None => None,
             Some(Slug::New(row)) => Some((true, *row)),
@@ -221,24 +246,26 @@ impl Inner {
                 spec.formation = formation::effective(&mut db, app.id, slug).await?;
                 spec.release = Some(ReleaseSpec {
                     id,
-                    version: last.version + 1,
+                    version: last + 1,
                     slug: slug.digest,
                     config: draft.settings.config.clone(),
                     egress: draft.settings.egress.clone(),
                 });
-                Some(spec)
+                Some(Arc::new(spec))
             }
         };
         // No connection is held while the node fetches and compiles, nor while this waits for its turn to
         // write: enough of those would leave none for the writer.
         drop(db);
-        if let Some(spec) = prepare {
+        if let Some(spec) = &prepare {
             let started = Instant::now();
-            self.node.prepare(spec.into()).await.map_err(Error::Refused)?;
+            self.node.prepare(spec.clone()).await.map_err(Error::Refused)?;
             if let Some(build) = &mut draft.build {
                 build.steps.push(("prepare".into(), started.elapsed()));
             }
         }
+        let command =
+            row.as_ref().and_then(|(_, slug)| slug.process_types.get(PROCESS_TYPE).cloned());
         let mut write = self.db.write().await?;
         let slug = match row {
             Some((true, slug)) => {
@@ -260,24 +287,35 @@ impl Inner {
             description: draft.description,
             rollback_of: draft.rollback_of,
             slug,
+            phase: command.is_some(),
         });
         let release: Release =
             ledger::append(&mut write, app.id, user, id, &event).await?.try_into()?;
         if let Some(build) = draft.build {
             builds::succeeded(&mut write, &build, &release).await?;
         }
+        let created = format!("Release v{} created by user {}", release.version, user.email);
+        if let (Some(command), Some(spec)) = (command, prepare) {
+            phases::begin(&mut write, &release).await?;
+            write.commit().await?;
+            self.say(app.id, draft.said);
+            self.say(app.id, created);
+            let (user, echo) = (user.clone(), draft.echo);
+            let begun = Begun { release: release.clone(), spec, command, user, echo };
+            return Ok(Made { release, phase: Some(self.start_phase(begun)?) });
+        }
         let spec = feed::spec(&mut write, &app).await?;
         feed::bump(&mut write).await?;
         write.commit().await?;
         self.say(app.id, draft.said);
-        self.say(app.id, format!("Release v{} created by user {}", release.version, user.email));
+        self.say(app.id, created);
         self.publish(spec).await?;
-        Ok(release)
+        Ok(Made { release, phase: None })
     }
 
     /// Releases a slug that was uploaded or that an earlier build made, with the settings of today.
     pub(crate) async fn release_slug(
-        &self,
+        self: &Ctx,
         lock: &AppLock,
         user: &User,
         slug: &str,
@@ -297,13 +335,14 @@ impl Inner {
             rollback_of: None,
             said: format!("Deployed by user {}", user.email),
             build: None,
+            echo: None,
         };
-        self.release(lock, user, draft).await
+        Ok(self.release(lock, user, draft).await?.release)
     }
 
     /// Brings back the slug, the config vars and the egress rules of an earlier release, together, as a new release.
     pub(crate) async fn rollback(
-        &self,
+        self: &Ctx,
         lock: &AppLock,
         user: &User,
         to: &str,
@@ -315,6 +354,11 @@ impl Inner {
         let slug = target.event.slug.clone().ok_or_else(|| {
             Error::Invalid(format!("Cannot roll back to v{version}: nothing was deployed yet."))
         })?;
+        let phase = phases::of_one(&mut db, &target).await?;
+        if phase.is_some_and(|phase| phase.status != phases::Status::Succeeded) {
+            let reason = format!("Cannot roll back to v{version}: it was never live.");
+            return Err(Error::Invalid(reason));
+        }
         let settings = settings(&mut db, &target).await?;
         drop(db);
         let draft = Draft {
@@ -324,8 +368,9 @@ impl Inner {
             rollback_of: Some(version),
             said: format!("Rollback to v{version} by user {}", user.email),
             build: None,
+            echo: None,
         };
-        self.release(lock, user, draft).await
+        Ok(self.release(lock, user, draft).await?.release)
     }
 }
 

@@ -43,7 +43,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let web = ProcessType::new("", component, World::Http, arguments.collect());
     let (buildpack, stack) = ("none".to_owned(), on_stack.then(|| "stack".to_owned()));
     let files = files(&store, paths.get(1)).await?;
-    let slug = SlugConfig { buildpack, stack, processes: [("web".into(), web)].into(), files };
+    let slug = SlugConfig {
+        buildpack,
+        stack,
+        processes: [("web".into(), web)].into(),
+        programs: [].into(),
+        files,
+    };
     let slug = Slug::new(slug, &Limits::default())?;
     store.put_slug(&slug, |blob| ready(Err(NotFound(blob)))).await?;
 

@@ -138,8 +138,13 @@ mod tests {
             let size = content.len() as u64;
             files.push(FileEntry { path: path.into(), digest, size, executable: false });
         }
-        let config =
-            SlugConfig { buildpack: "Test".into(), stack: None, processes: BTreeMap::new(), files };
+        let config = SlugConfig {
+            buildpack: "Test".into(),
+            stack: None,
+            processes: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            files,
+        };
         let slug = Slug::new(config, &Limits::default()).unwrap();
         store.put_slug(&slug, |_| async { unreachable!("all blobs are there") }).await.unwrap();
         slug

@@ -21,7 +21,7 @@ use crate::{Error, engine::Wasi};
 #[cfg(feature = "compiler")]
 pub use builtin::compile_main;
 #[cfg(feature = "compiler")]
-pub(crate) use builtin::shape;
+pub(crate) use builtin::{lower, shape};
 #[cfg(not(feature = "compiler"))]
 pub(crate) use without::shape;
 

@@ -16,9 +16,9 @@ pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
 /// Stack of guest code. StarlingMonkey's JS frames are deep; 512 KiB, the default, ends recursion in
 /// ordinary JS some thousand frames early.
-const WASM_STACK_BYTES: usize = 1024 * 1024;
+pub(crate) const WASM_STACK_BYTES: usize = 1024 * 1024;
 /// Stack of a dyno's fiber: the guest's and what host functions need below it.
-const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 /// Bookkeeping of one core or component instance, which grows with its functions; a limit, not a
 /// reservation.
 const INSTANCE_METADATA_BYTES: usize = 16 * 1024 * 1024;

@@ -57,6 +57,9 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// An app has no snapshot.
+    #[error("no snapshot can be made: {0}")]
+    Snapshot(String),
     /// The slug needs a stack that the node was not told of.
     #[error(
         "stack {0} is not installed on this node; build an app of that stack, or restart the node"
@@ -74,7 +77,9 @@ impl Error {
     /// Whether the slug or component is at fault, so that trying again does not help.
     pub fn permanent(&self) -> bool {
         match self {
-            Self::Compile { .. } | Self::Component { .. } | Self::Egress(_) => true,
+            Self::Compile { .. } | Self::Component { .. } | Self::Egress(_) | Self::Snapshot(_) => {
+                true
+            }
             Self::Store(store::Error::Manifest(_) | store::Error::TooLarge { .. }) => true,
             Self::Engine(_)
             | Self::NoRuntime

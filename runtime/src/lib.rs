@@ -9,7 +9,7 @@
 //! start one), the worker runs the guest inside the connection's task, and the exchange between router and
 //! worker enforces the deadlines and carries the outcome into the router's log line.
 //!
-//! Other process types run as commands: kept running by [`process::Workers`], or once by [`Node::run`].
+//! Other process types run as commands: kept running by [`process::Workers`], or once by [`wpaas_slug::feed::NodeLink::run`].
 //!
 //! The caller chooses the tokio runtime; it needs time and I/O enabled, and should be multi-threaded,
 //! because a guest that computes holds its thread for up to one epoch tick at a time.
@@ -59,6 +59,8 @@ mod request_log;
 mod reuse;
 mod router;
 mod server;
+#[cfg(feature = "compiler")]
+mod snapshot;
 mod socket;
 mod stdio;
 mod table;
@@ -76,6 +78,7 @@ pub use error::Error;
 pub use net::Resolve;
 pub use node::{Builder, Gate, Node};
 pub use prepare::Prepared;
-pub use process::{OneOff, OneOffError, Release, Run, Sink};
+#[cfg(feature = "compiler")]
+pub use snapshot::{Evaluated, SnapshotSpec, snapshot_main};
 pub use tls::{Tls, TlsError};
 pub use trace::{Span, SpanSink};

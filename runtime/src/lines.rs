@@ -92,7 +92,8 @@ impl Lines {
         }
     }
 
-    fn push(&self, bytes: &[u8]) {
+    /// Takes what was written.
+    pub(crate) fn push(&self, bytes: &[u8]) {
         let mut pending = self.pending.lock();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             pending.extend_from_slice(part);

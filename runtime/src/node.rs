@@ -21,6 +21,7 @@ use wpaas_slug::{
     Digest, Limits, Store,
     feed::{AppSpec, ApplyError, Change, DynoStatus, EgressRule, NodeLink, Snapshot},
     log::{LogLine, LogSink},
+    one_off::{OneOff, OneOffError, Run},
 };
 
 use crate::{
@@ -36,7 +37,7 @@ use crate::{
     net::{self, Network, Resolve},
     parts::Parts,
     prepare,
-    process::{self, OneOff, OneOffError, OneOffs, Run},
+    process::{self, OneOffs},
     router::Router,
     server::{self, Doors},
     table::{Naming, Table},
@@ -350,18 +351,6 @@ impl Node {
         self.inner.serve(listener, None, shutdown).await
     }
 
-    /// Runs a command of an app once, as a dyno of its own. It goes on after its release was replaced, and ends
-    /// with the app, with the node, or after `one_off_ms`.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such command, or no room for it ([`OneOffError`]). What goes wrong later is told by the exit
-    /// status and the app's log.
-    pub async fn run(&self, job: OneOff) -> Result<Run, OneOffError> {
-        let Inner { router, resources, one_offs, .. } = &*self.inner;
-        Box::pin(process::run(resources, &router.table, one_offs, job)).await
-    }
-
     /// Asks all workers and one-off dynos to end, and waits until they have, for at most `drain_ms` (then R12). None
     /// is started after that.
     pub async fn stop_processes(&self) {
@@ -543,6 +532,11 @@ impl NodeLink for Node {
         if let Some(dyno) = dyno {
             self.inner.one_offs.stop(app, Some(&dyno));
         }
+    }
+
+    async fn run(&self, job: OneOff) -> Result<Run, OneOffError> {
+        let Inner { router, resources, one_offs, .. } = &*self.inner;
+        Box::pin(process::run(resources, &router.table, one_offs, job)).await
     }
 }
 

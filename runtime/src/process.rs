@@ -1,5 +1,5 @@
 //! Processes: commands (`wasi:cli/run`) that run by themselves, not for a request. Workers are kept running
-//! ([`Workers`]); one-off dynos run once ([`crate::Node::run`]).
+//! ([`Workers`]); one-off dynos run once ([`wpaas_slug::feed::NodeLink::run`]).
 //!
 //! There are no signals. A process is asked to end by the end of its standard input, and has `drain_ms` to do so.
 
@@ -8,10 +8,10 @@ mod one_off;
 mod rest;
 mod run;
 mod table;
+mod terminal;
 mod workers;
 
 pub(crate) use command::run;
-pub use one_off::{OneOff, OneOffError, Release, Run, Sink};
 pub(crate) use rest::Crashes;
 pub(crate) use run::{Process, silent, until};
 pub(crate) use table::OneOffs;

@@ -17,8 +17,6 @@ use crate::{
 
 /// Rest after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-/// How often a certificate's files are looked at.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many may come in at once, over all listeners of a node.
 pub(crate) struct Doors {
@@ -114,15 +112,8 @@ async fn accept(listening: &Arc<Listening>, listener: &TcpListener, connections:
 
 /// Follows the certificate's files for ever.
 async fn reload(tls: Option<&Tls>) {
-    let Some(tls) = tls else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(RELOAD_INTERVAL).await;
-        let tls = tls.clone();
-        match tokio::task::spawn_blocking(move || tls.reload_if_changed()).await {
-            Ok(None) => {}
-            Ok(Some(Ok(()))) => tracing::info!("the certificate was renewed"),
-            Ok(Some(Err(error))) => tracing::error!("the certificate stays as it was: {error}"),
-            Err(error) => tracing::error!("cannot look at the certificate: {error}"),
-        }
+    match tls {
+        Some(tls) => match tls.follow().await {},
+        None => std::future::pending().await,
     }
 }

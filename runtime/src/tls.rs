@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -20,6 +20,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// What clients may choose by ALPN (RFC 7301), best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// How often a certificate's files are looked at.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A certificate with its key, from PEM files, and all that TLS needs beside them. Clones share the
 /// certificate.
@@ -99,17 +102,36 @@ impl Tls {
         let served = Arc::new(Served {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            provider: Arc::clone(&provider),
+            provider,
             current,
             stamp: Mutex::new(stamp),
         });
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Setup)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&served) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), served })
+        let config = config(Arc::clone(&served), &PROTOCOLS)?;
+        Ok(Self { acceptor: TlsAcceptor::from(config), served })
+    }
+
+    /// The same certificate for a listener of somebody else's, which offers these protocols by ALPN. It stays
+    /// the current one as long as something calls [`Tls::follow`].
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Setup`].
+    pub fn config(&self, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, TlsError> {
+        config(Arc::clone(&self.served), protocols)
+    }
+
+    /// Reads the files again whenever they change, for ever. [`crate::Node::serve_tls`] does so by itself.
+    pub async fn follow(&self) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+            let tls = self.clone();
+            match tokio::task::spawn_blocking(move || tls.reload_if_changed()).await {
+                Ok(None) => {}
+                Ok(Some(Ok(()))) => tracing::info!("the certificate was renewed"),
+                Ok(Some(Err(error))) => tracing::error!("the certificate stays as it was: {error}"),
+                Err(error) => tracing::error!("cannot look at the certificate: {error}"),
+            }
+        }
     }
 
     /// Reads the files again. Connections that are open keep what they have.
@@ -126,7 +148,7 @@ impl Tls {
 
     /// Reads the files again if one of them was written since they were last looked at. An error is for
     /// the operator's log: a certificate and its key are rarely replaced in one instant.
-    pub(crate) fn reload_if_changed(&self) -> Option<Result<(), TlsError>> {
+    fn reload_if_changed(&self) -> Option<Result<(), TlsError>> {
         let stamp = stamp(&self.served.certificate, &self.served.key);
         if std::mem::replace(&mut *self.served.stamp.lock(), stamp) == stamp {
             return None;
@@ -138,6 +160,17 @@ impl Tls {
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.acceptor.accept(stream).await
     }
+}
+
+/// Everything but the certificate is rustls' default.
+fn config(served: Arc<Served>, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(&served.provider))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?
+        .with_no_client_auth()
+        .with_cert_resolver(served as Arc<dyn ResolvesServerCert>);
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(config))
 }
 
 impl ResolvesServerCert for Served {
@@ -218,7 +251,7 @@ mod tests {
         let write = |path: &Path, text: &str, age_s: u64| {
             std::fs::write(path, text).unwrap();
             let file = std::fs::File::options().append(true).open(path).unwrap();
-            let age = std::time::Duration::from_secs(age_s);
+            let age = Duration::from_secs(age_s);
             file.set_modified(SystemTime::now() - age).unwrap();
         };
         let (first, second) = (pair(), pair());

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Digest, Isolation};
+use crate::{
+    Digest, Isolation,
+    one_off::{OneOff, OneOffError, Run},
+};
 
 /// How many dynos of a process type may and must run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,4 +185,13 @@ pub trait NodeLink: Send + Sync + 'static {
 
     /// Ends an app's dynos (all, or the named one); load starts fresh ones.
     async fn restart(&self, app: Uuid, dyno: Option<String>);
+
+    /// Runs a command of an app once, as a dyno of its own. It goes on after its release was replaced, and ends with the
+    /// app, with the node, or after its time.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such command, or no room for it. What goes wrong later is told by the exit status and the app's
+    /// log.
+    async fn run(&self, job: OneOff) -> Result<Run, OneOffError>;
 }

@@ -3,7 +3,8 @@
 //! A *slug* is what a build makes: an OCI image manifest whose config lists the process types and the
 //! app's files, and whose layers are the content-addressed blobs of those files ([`manifest`]). Blobs and
 //! manifests live in one object store ([`store`]). The platform tells nodes what to run through the
-//! revisioned [`feed`], and the only thing that flows back is [`log`] lines and dyno states. Every limit
+//! revisioned [`feed`], and the only things that flow back are [`log`] lines, dyno states
+//! and what its [`one_off`] dynos print. Every limit
 //! of the system is a field of one table, [`limits::Limits`].
 //!
 //! This crate knows no database, no HTTP and no Wasm engine.
@@ -14,6 +15,7 @@ pub mod feed;
 pub mod limits;
 pub mod log;
 pub mod manifest;
+pub mod one_off;
 pub mod pack;
 pub mod path;
 pub mod store;

@@ -50,6 +50,8 @@ limits! {
     component_bytes = 128 * MIB;
     /// Process types in a Procfile.
     process_types = 50;
+    /// Programs that a slug names for one-off dynos.
+    programs = 1_000;
 
     // -- builds
     /// A whole build (Heroku: 15 minutes).
@@ -77,15 +79,35 @@ limits! {
     /// process of that version that still runs, or a downgrade.
     code_keep_days = 14;
 
+    // -- git
+    /// What one push may send; beyond it git refuses the pack.
+    git_pack_bytes = 256 * MIB;
+    /// An app's repository; beyond it pushes are refused.
+    git_repository_bytes = 1024 * MIB;
+    /// Branches and tags of a repository.
+    git_refs = 1_000;
+    /// Private memory that one process of git's can write to (`RLIMIT_DATA`).
+    git_memory_bytes = 1024 * MIB;
+    /// A push from its first byte to its last, the build included; then git is ended.
+    git_request_ms = 60 * 60_000;
+    /// What a fetch says that it has and wants.
+    git_fetch_request_bytes = 4 * MIB;
+    /// Pushes and fetches at the same time; further ones are refused.
+    concurrent_git_requests = 32;
+
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
     config_vars_bytes = 64 * KIB;
+    /// Buildpacks of an app.
+    buildpacks_per_app = 1;
     /// Custom domains of an app (Heroku: 1,000).
     domains_per_app = 1_000;
     /// Apps on one platform.
     apps = 100_000;
     /// Dynos of one process type.
     dynos_per_process_type = 100;
+    /// Connections of the Platform API's clients, git's among them; further ones wait.
+    api_connections = 2_000;
     /// JSON body of an API request.
     api_body_bytes = MIB;
     /// Requests of one account in an hour, refilled steadily. Heroku allows 4,500; blob uploads and polls of
@@ -183,6 +205,28 @@ limits! {
     one_off_ms = 24 * 60 * 60_000;
     /// One-off dynos of one app that run at the same time (Heroku: 50); further ones are refused.
     one_offs_per_app = 50;
+    /// One-off dynos of all apps that run at the same time; further ones are refused.
+    one_offs_per_node = 500;
+    /// The words of a one-off dyno's command, and the variables that come with it.
+    one_off_command_bytes = 64 * KIB;
+    /// What is typed at the terminal of a one-off dyno before its line ends (Linux: 4,096).
+    terminal_line_bytes = 4_096;
+    /// A release phase (Heroku: 1 hour), then it has failed.
+    release_phase_ms = 60 * 60_000;
+    /// Output kept of one release phase.
+    release_output_bytes = 8 * MIB;
+    /// Release phases of one app whose output is kept; older outputs are removed.
+    release_outputs_per_app = 500;
+    /// Time to attach to a one-off dyno (Heroku: 60 s), then R13.
+    attach_ms = 60_000;
+    /// Attachments that were asked for and wait for their client; further ones are refused.
+    attach_waiting = 1_000;
+    /// Connections to the rendezvous, those that have not yet said what they want included; further ones are closed.
+    attach_connections = 1_000;
+    /// Time for such a connection's TLS handshake and its first line.
+    attach_hello_ms = 10_000;
+    /// Bytes between an attached client and its one-off dyno, either way; then the sender waits.
+    attach_buffer_bytes = 64 * KIB;
     /// Rest before a process that crashed twice in a row is started again; it doubles with each further crash.
     crash_rest_ms = 1_000;
     /// The longest rest between two starts; a process that ran for as long is no longer counted as crashing.

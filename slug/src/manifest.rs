@@ -22,6 +22,9 @@ pub const FILE_TYPE: &str = "application/vnd.wpaas.slug.file.v1";
 /// The media type of a component's blob.
 pub const COMPONENT_TYPE: &str = "application/wasm";
 
+/// The longest name of a program, in bytes.
+const PROGRAM_CHARS: usize = 255;
+
 /// How the host talks to a process type's component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -124,6 +127,9 @@ pub struct SlugConfig {
     pub stack: Option<String>,
     /// Process types by name.
     pub processes: BTreeMap<String, ProcessType>,
+    /// What one-off dynos may run beside process types, by the command's first word; the component gets all words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, ComponentRef>,
     /// Files of `/app`, sorted by path.
     pub files: Vec<FileEntry>,
 }
@@ -175,11 +181,16 @@ impl SlugConfig {
     /// Every blob of the slug (files and own components) with its size, each once.
     pub fn blobs(&self) -> BTreeMap<Digest, u64> {
         let files = self.files.iter().map(|file| (file.digest, file.size));
-        let components = self.processes.values().filter_map(|process| match process.component {
-            ComponentRef::Own { digest, size } => Some((digest, size)),
+        let components = self.components().filter_map(|component| match component {
+            ComponentRef::Own { digest, size } => Some((*digest, *size)),
             ComponentRef::Stack => None,
         });
         files.chain(components).collect()
+    }
+
+    /// The components of process types and programs.
+    fn components(&self) -> impl Iterator<Item = &ComponentRef> {
+        self.processes.values().map(|process| &process.component).chain(self.programs.values())
     }
 
     /// Bytes of all blobs, shared ones counted once: the size that the build prints.
@@ -209,13 +220,20 @@ impl SlugConfig {
         if let Some(both) = files.intersection(&directories).next() {
             return Err(malformed("config", format!("{both} is both a file and a directory")));
         }
-        for (name, process) in &self.processes {
-            if !is_process_type(name) {
-                return Err(malformed("config", format!("{name:?} is not a process type name")));
-            }
-            match &process.component {
+        if let Some(name) = self.processes.keys().find(|name| !is_process_type(name)) {
+            return Err(malformed("config", format!("{name:?} is not a process type name")));
+        }
+        within("programs", self.programs.len() as u64, limits.programs)?;
+        let is_plain = |name: &String| {
+            (1..=PROGRAM_CHARS).contains(&name.len()) && !name.contains(['/', '\0', '\n'])
+        };
+        if let Some(name) = self.programs.keys().find(|name| !is_plain(name)) {
+            return Err(malformed("config", format!("{name:?} is not a program's name")));
+        }
+        for component in self.components() {
+            match component {
                 ComponentRef::Stack if self.stack.is_none() => {
-                    return Err(malformed("config", format!("process type {name} needs a stack")));
+                    return Err(malformed("config", "it needs a stack and names none"));
                 }
                 ComponentRef::Own { size, .. } => {
                     within("bytes in a component", *size, limits.component_bytes)?;
@@ -289,10 +307,9 @@ impl Slug {
 
 fn layers(config: &SlugConfig) -> Result<Vec<Descriptor>, Error> {
     let components: BTreeSet<Digest> = config
-        .processes
-        .values()
-        .filter_map(|process| match process.component {
-            ComponentRef::Own { digest, .. } => Some(digest),
+        .components()
+        .filter_map(|component| match component {
+            ComponentRef::Own { digest, .. } => Some(*digest),
             ComponentRef::Stack => None,
         })
         .collect();

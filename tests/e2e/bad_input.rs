@@ -21,7 +21,12 @@ async fn sources_that_cannot_be_built() {
     server.run(&["deploy", "/no/such/dir", "-a", "refused"]).await.fails(1, "/no/such/dir");
     refused(&server, &[("readme.md", "x")], "looked for").await;
     refused(&server, &[("readme.md", "x")], "package.json").await;
-    refused(&server, &[("package.json", "{}"), ("Procfile", "worker: node x.js\n")], "web").await;
+    refused(
+        &server,
+        &[("package.json", "{}"), ("Procfile", "worker: node x.js\n")],
+        "there is no file",
+    )
+    .await;
     let malformed = [("package.json", "{}"), ("Procfile", "web: node x.js\nnonsense\n")];
     refused(&server, &malformed, "line 2").await;
     refused(&server, &[("package.json", "{\n  \"name\": oops\n}"), ("x.js", page)], "line 2").await;

@@ -11,19 +11,25 @@
 
 mod support;
 
+mod authority;
 mod bad_input;
 mod conformance;
 mod deploy;
 mod dev;
 mod egress;
+mod git_push;
+mod heroku_cli;
 mod https;
 mod kill;
 mod ledger;
 mod node_apps;
 mod node_engines;
 mod observe;
+mod processes;
 mod python_apps;
 mod releases;
+mod run;
 mod s3;
+mod snapshots;
 mod steady_load;
 mod upgrade;

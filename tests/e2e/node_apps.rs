@@ -84,31 +84,3 @@ async fn instances_are_replaced_before_their_memory_is_used_up_and_no_request_fa
     let log = server.run(&["logs", "-a", "app", "-n", "1500"]).await.ok().stdout;
     assert!(!log.contains("Error R14") && !log.contains("at=error"), "{log}");
 }
-
-#[tokio::test]
-async fn a_worker_runs_without_requests_and_is_asked_to_end() {
-    let server = Server::start().await;
-    let project = Project::new([
-        ("package.json", "{}"),
-        ("Procfile", "web: node web.js\nworker: node worker.js --every 5\n"),
-        (
-            "web.js",
-            "require('http').createServer((q, r) => r.end('web')).listen(process.env.PORT);",
-        ),
-        (
-            "worker.js",
-            "let count = 0;
-             const timer = setInterval(() => console.log('job', ++count, process.argv[3]), 5);
-             process.on('SIGTERM', () => { console.log('asked to end'); clearInterval(timer); });
-             process.on('exit', (code) => console.log('exit', code));",
-        ),
-    ]);
-    server.deploy(project.path(), "app").await;
-    server.run(&["ps:scale", "worker=1", "-a", "app"]).await.ok();
-    server.log_has("app", "app[worker.1]: job 3 5").await;
-    server.run(&["ps:scale", "worker=0", "-a", "app"]).await.ok();
-    server.log_has("app", "app[worker.1]: asked to end").await;
-    server.log_has("app", "app[worker.1]: exit 0").await;
-    server.log_has("app", "Process exited with status 0").await;
-    assert_eq!(server.get("app", "/").await, (200, "web".into()));
-}

@@ -4,11 +4,11 @@
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::support::{
-    Project, Server,
+    Identity, Postgres, Project, Redis, Secure, Server,
     apps::{apps, with_tables, works},
 };
 
-const TESTED: &[&str] = &["flask", "sqlalchemy", "starlette"];
+const TESTED: &[&str] = &["fastapi", "flask", "sqlalchemy", "starlette"];
 
 #[test]
 fn every_app_is_tested() {
@@ -18,6 +18,40 @@ fn every_app_is_tested() {
 #[tokio::test]
 async fn starlette() {
     works("python", "starlette").await;
+}
+
+/// FastAPI with pydantic 2, and TLS of its clients.
+#[tokio::test]
+async fn fastapi() {
+    let server = works("python", "fastapi").await;
+    let identity = Identity::of("localhost");
+    let (secure, redis) = (Secure::start(&identity).await, Redis::with_tls(&identity).await);
+    let place = format!("localhost:{}", secure.port);
+    let vars = [format!("SECURE_URL=https://{place}/x"), format!("REDIS_URL={}", redis.url)];
+    server.run(&["config:set", "-a", "fastapi", &vars[0], &vars[1]]).await.ok();
+    let denied = server.get("fastapi", "/fetch/requests").await.1;
+    assert!(denied.contains("ConnectionError"), "{denied}");
+    let cache = format!("localhost:{}", redis.port);
+    for place in [&place, &cache] {
+        let ca = identity.authority();
+        server.run(&["egress:allow", place, "--ca", ca, "-a", "fastapi"]).await.ok();
+    }
+    for how in ["requests", "httpx", "urllib", "httpx-async", "asyncio"] {
+        let answer = server.get("fastapi", &format!("/fetch/{how}")).await;
+        assert_eq!(answer, (200, "\"hello\"".to_owned()), "{how}");
+    }
+    assert_eq!(server.get("fastapi", "/fetch/redis").await.1, "\"True\"");
+
+    // An authority that did not sign the certificate: the host says no, and no byte is sent.
+    let other = Identity::of("localhost");
+    let run = ["egress:allow", &place, "--ca", other.authority(), "-a", "fastapi"];
+    server.run(&run).await.ok();
+    for how in ["requests", "httpx", "urllib"] {
+        let answer = server.get("fastapi", &format!("/fetch/{how}")).await.1;
+        assert!(answer.contains("the host has no TLS connection"), "{how}: {answer}");
+    }
+    let line = format!("Connection to {place} failed in its TLS handshake: invalid peer");
+    server.log_has("fastapi", &line).await;
 }
 
 #[tokio::test]
@@ -78,8 +112,36 @@ async fn leave(server: &Server, app: &str) {
 
 #[tokio::test]
 async fn django_with_its_admin() {
-    let server = Server::start().await;
+    django(&Server::start().await, "sqlite").await;
+}
+
+/// The backend is Django's own, over the stack's psycopg.
+#[tokio::test]
+async fn django_with_postgresql() {
+    let identity = Identity::of("localhost");
+    let postgres = Postgres::with_tls(&identity).await;
+    let server = Server::start_with(&["--egress-network", "127.0.0.1/32"], &[]).await;
     server.run(&["create", "django"]).await.ok();
+    let url = format!("DATABASE_URL={}?sslmode=require", postgres.url);
+    server.run(&["config:set", "-a", "django", &url]).await.ok();
+    let place = format!("localhost:{}", postgres.port);
+    let ca = identity.authority();
+    server.run(&["egress:allow", &place, "--pgtls", "--ca", ca, "-a", "django"]).await.ok();
+    django(&server, "postgresql").await;
+
+    // What insists on TLS has it, also where the host's change of the URL does not reach, and nothing else.
+    server.run(&["config:set", "-a", "django", "DATABASE_TLS=1"]).await.ok();
+    assert_eq!(server.get("django", "/").await.0, 200);
+    server.run(&["egress:allow", &place, "-a", "django"]).await.ok();
+    // It migrates when it starts, and so it crashes.
+    assert_eq!(server.get("django", "/").await.0, 503);
+    server.log_has("django", &format!("`wpaas egress:allow {place} --pgtls` makes it")).await;
+}
+
+async fn django(server: &Server, vendor: &str) {
+    if vendor == "sqlite" {
+        server.run(&["create", "django"]).await.ok();
+    }
     let vars = ["config:set", "-a", "django", "SECRET_KEY=s3cret", "ADMIN_PASSWORD=pass word"];
     server.run(&vars).await.ok();
     let directory = apps("python").join("django");
@@ -96,6 +158,12 @@ async fn django_with_its_admin() {
     *request.method_mut() = reqwest::Method::POST;
     assert_eq!(client.execute(request).await.unwrap().status(), 302);
     assert!(server.get("django", "/").await.1.contains("<p>a &lt;note&gt;</p>"));
+    let (status, orm) = server.get("django", "/orm").await;
+    let wanted = serde_json::json!({
+        "vendor": vendor, "counts": {"kept": 1}, "bulk": ["bulk 4", "bulk 3"], "updated": 1,
+        "error": if vendor == "sqlite" { "IntegrityError" } else { "UniqueViolation" },
+    });
+    assert_eq!((status, serde_json::from_str(&orm).ok()), (200, Some(wanted)), "{orm}");
     for file in ["/static/notes.css", "/static/admin/css/base.css"] {
         assert_eq!(server.get("django", file).await.0, 200, "{file}");
     }
@@ -137,7 +205,6 @@ async fn what_cannot_run_ends_the_build_by_name() {
     let server = Server::start().await;
     for (requirements, procfile, says) in [
         ("cryptography", "web: python app.py", "cryptography"),
-        ("fastapi", "web: uvicorn app:app", "pydantic-core"),
         ("Flask", "web: celery worker", "there is no program celery"),
         ("Flask", "web: gunicorn app:app && true", "no shell for '&'"),
         ("Flask", "web: python nothing.py", "there is no file nothing.py"),

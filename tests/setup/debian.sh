@@ -19,6 +19,8 @@ missing_packages() {
   [[ -x /usr/sbin/mariadbd && -x /usr/bin/my_print_defaults ]] || echo mariadb-server-core mariadb-client-core
   # Names for tests of what an app may reach, without a DNS server.
   compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || echo libnss-wrapper
+  # Links the Python stack's native packages, for Debian's Rust has no linker.
+  has_wasip2_std || compgen -G '/usr/bin/wasm-ld-[2-9]*' >/dev/null || echo lld-22
   # For guests and apps in Rust.
   has_wasip2_std || has_debian_wasi || echo rustc-web cargo-web rust-web-src wasi-libc lld
 }

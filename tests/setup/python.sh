@@ -15,10 +15,19 @@ flock 9
 wanted=$( (cd "$recipe" && find . -type f -not -name '*.md' -print0 | sort -z | xargs -0 sha256sum) | sha256sum)
 if [[ $(cat "$out/built" 2>/dev/null) != "$wanted" ]]; then
   say "Building the Python stack"
-  rm -rf "$out/tools"
+  rm -rf "$out/tools" "$out/wheels"
   python3 -m venv "$out/tools"
   "$out/tools/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$recipe/requirements.txt"
-  PATH="$out/tools/bin:$PATH" "$recipe/build-stack.sh" "$out/python.wasm"
+  # Compiled once for this and for the stack that end-to-end tests install, whose cache it is.
+  native="$test_cache/wpaas/native"
+  mkdir -p "$native"
+  if has_wasip2_std; then
+    rust=$(rustc --print sysroot)/bin
+  else
+    rust=/usr/bin
+  fi
+  PATH="$out/tools/bin:$PATH" CARGO="$rust/cargo" RUSTC="$rust/rustc" "$recipe/native/build.sh" "$native" "$out/wheels"
+  PATH="$out/tools/bin:$PATH" "$recipe/build-stack.sh" "$out/python.wasm" "$out/wheels"
   echo "$wanted" >"$out/built"
 fi
 

@@ -84,7 +84,15 @@ pub(super) fn compile(
     let components: HashMap<_, _> =
         files.values().map(|component| (component.digest, component.bytes.clone())).collect();
     let component_files = files.into_keys().collect();
-    Ok(Compiled { stack: None, processes, components, component_files, leave_out: |_| false })
+    let programs = BTreeMap::new();
+    Ok(Compiled {
+        stack: None,
+        processes,
+        programs,
+        components,
+        component_files,
+        leave_out: |_| false,
+    })
 }
 
 fn read(dir: &Path, file: &str, limits: &Limits) -> Result<Component, Error> {

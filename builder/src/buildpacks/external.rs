@@ -182,10 +182,10 @@ impl Buildpack for External {
         // The buildpack may have written a Procfile; what it declares goes before the defaults.
         let mut commands = defaults;
         commands.extend(read_procfile(build.dir)?.unwrap_or_default());
-        if !commands.contains_key("web") {
+        if commands.is_empty() {
             return Err(Error::Buildpack {
                 url: self.url.clone(),
-                reason: "neither a Procfile nor its bin/release declares a web process".into(),
+                reason: "neither a Procfile nor its bin/release declares a process type".into(),
             });
         }
         let (dir, limits): (_, Limits) = (build.dir.to_owned(), build.tools.limits.clone());

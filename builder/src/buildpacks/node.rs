@@ -5,6 +5,7 @@ mod command;
 mod manager;
 mod modules;
 mod package_json;
+mod snapshot;
 
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
@@ -27,12 +28,16 @@ use crate::{
     toolchain::{lock::HostTool, node::Node, stack::Installed},
 };
 
+/// The process type that serves requests.
+const WEB: &str = "web";
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
 /// The same on the engine that has many requests at once.
 const QUICKJS: &str = "node-20-quickjs";
 /// The config var that chooses the engine, before `wpaas.toml` does.
 const ENGINE: &str = "WPAAS_JS_ENGINE";
+/// What a one-off dyno can run on it.
+const PROGRAMS: [&str; 2] = ["node", "nodejs"];
 /// Scripts of package.json that are bundled for one-off dynos, at most.
 const MAX_SCRIPTS: usize = 8;
 const YARN_PRODUCTION: &str = "YARN_PRODUCTION";
@@ -47,6 +52,10 @@ impl Buildpack for NodeJs {
         "Node.js".into()
     }
 
+    fn makes_snapshots(&self) -> bool {
+        true
+    }
+
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
         if !build.dir.join(package_json::FILE).is_file() {
             return Ok(false);
@@ -56,8 +65,8 @@ impl Buildpack for NodeJs {
         if package.has_dependencies() {
             manager::choose(build.dir, &package)?;
         }
-        if let Some(web) = commands(build, &package)?.get("web") {
-            command::launch(build.dir, &package, "web", web)?;
+        if let Some(web) = commands(build, &package)?.get(WEB) {
+            command::launch(build.dir, &package, WEB, web)?;
         }
         Ok(true)
     }
@@ -110,10 +119,20 @@ impl Buildpack for NodeJs {
             let keep = move || modules.keep(&dir, &modules::find(&dir)?);
             build.steps.time("keep node_modules", blocking(keep)).await?;
         }
+        let mut processes = built?;
+        let mut components = HashMap::new();
+        if let Some(settings) = &build.settings.snapshot
+            && let Some(web) = processes.get_mut(WEB)
+        {
+            let component = snapshot::take(build, &stack, settings, &web.args).await?;
+            web.component = ComponentRef::Own { digest: component.digest, size: component.size() };
+            components.insert(component.digest, component.bytes);
+        }
         Ok(Compiled {
             stack: Some(stack.stack.clone()),
-            processes: built?,
-            components: HashMap::new(),
+            processes,
+            programs: PROGRAMS.map(|name| (name.to_owned(), ComponentRef::Stack)).into(),
+            components,
             component_files: Vec::new(),
             leave_out: |_| false,
         })
@@ -133,6 +152,10 @@ fn engine(build: &Build<'_>) -> Result<Engine, Error> {
             ));
         }
     };
+    if let Some(snapshot) = build.settings.snapshot.as_ref().filter(|_| chosen == Engine::Quickjs) {
+        let reason = "a snapshot is for the engine starlingmonkey: leave out `snapshot` or the engine";
+        return Err(Error::settings(snapshot.line, reason));
+    }
     Ok(chosen)
 }
 
@@ -172,7 +195,7 @@ fn commands(build: &Build<'_>, package: &PackageJson) -> Result<Commands, Error>
         return Ok(procfile.clone());
     }
     if package.scripts.contains_key("start") || build.dir.join("server.js").is_file() {
-        return Ok(Commands::from([("web".to_owned(), "npm start".to_owned())]));
+        return Ok(Commands::from([(WEB.to_owned(), "npm start".to_owned())]));
     }
     Err(PackageJson::error(
         "nothing says how to start the app: add a script \"start\", or a Procfile with a line such as \

@@ -6,12 +6,12 @@ mod requirements;
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use wpaas_slug::{ComponentRef, ProcessType, World};
+use wpaas_slug::{ComponentRef, Limits, ProcessType, World};
 
 use super::{Build, Buildpack, Commands, Compiled, Tools, kept::Kept, words};
 use crate::{
@@ -84,11 +84,22 @@ impl Buildpack for Python {
         Ok(Compiled {
             stack: Some(app.stack.stack.clone()),
             processes: built?,
+            programs: programs(build.dir, Limits::size(build.tools.limits.programs)),
             components: HashMap::new(),
             component_files: Vec::new(),
             leave_out: |_| false,
         })
     }
+}
+
+/// What a one-off dyno can run: Python, and the programs of the packages, as far as a slug may name them.
+fn programs(dir: &Path, most: usize) -> BTreeMap<String, ComponentRef> {
+    let own = ["python", "python3", "python3.14"].map(str::to_owned).into_iter();
+    let installed = fs::read_dir(dir.join(PREFIX).join("bin")).into_iter().flatten();
+    let mut installed: Vec<String> =
+        installed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    installed.sort();
+    own.chain(installed).take(most).map(|name| (name, ComponentRef::Stack)).collect()
 }
 
 /// What the Procfile declares, as words.

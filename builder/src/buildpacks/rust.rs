@@ -132,6 +132,7 @@ impl App<'_> {
         Ok(Compiled {
             stack: None,
             processes,
+            programs: BTreeMap::new(),
             components,
             component_files: Vec::new(),
             leave_out: is_source,

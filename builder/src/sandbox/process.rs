@@ -60,7 +60,7 @@ pub(super) struct Running {
 /// (`RLIMIT_DATA`), for every process by itself; a limit on address space (`-v`) would break V8 and wasmtime, which
 /// reserve terabytes that they never touch. The shell sets it, because the child's own limits can only be set
 /// between fork and exec, which safe Rust cannot do.
-pub(super) fn with_memory_limit(argv: Vec<OsString>, bytes: u64) -> Vec<OsString> {
+pub fn with_memory_limit(argv: Vec<OsString>, bytes: u64) -> Vec<OsString> {
     let script = r#"ulimit -c 0; ulimit -d "$0" 2>/dev/null; exec "$@""#;
     let mut limited: Vec<OsString> = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
     limited.push((bytes / 1024).to_string().into());

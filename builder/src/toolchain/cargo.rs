@@ -99,6 +99,57 @@ impl Cargo {
     /// `cargo fetch`: downloads and unpacks dependencies without running any of their code, into the
     /// user's own cache.
     pub(crate) fn fetch(&self, dir: &Path, locked: bool) -> Result<Command, Error> {
+        let mut command = self.base(dir, &["fetch"]).args(["--target", &self.target]);
+        if locked {
+            command = command.arg("--locked");
+        }
+        if self.kind == Kind::Debian {
+            command = command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
+        }
+        let command = self.fetching(command)?;
+        // Settings in the tree can name programs that cargo runs here; those shall not read tokens.
+        if dir.join(".cargo").exists() {
+            return Ok(command);
+        }
+        let credentials = ["credentials.toml", "credentials"].map(|name| self.home.join(name));
+        let credentials = credentials.iter().filter(|path| path.exists());
+        Ok(credentials.fold(command, |command, path| command.readable(path)))
+    }
+
+    /// Whether it compiles shared libraries for WASI, standard library and all.
+    pub(crate) fn makes_libraries(&self) -> bool {
+        match &self.kind {
+            Kind::Sysroot(sysroot) => sysroot.join("lib/rustlib/src/rust/library/std").is_dir(),
+            Kind::Debian => {
+                (16..100).any(|lld| Path::new(&format!("/usr/bin/wasm-ld-{lld}")).exists())
+            }
+        }
+    }
+
+    /// `command`, which gets cargo and rustc as `CARGO` and `RUSTC`, and may download dependencies into the user's own
+    /// cache. It is for code of ours, not of apps.
+    pub(crate) fn lend(&self, command: Command) -> Result<Command, Error> {
+        let bin = self.bin();
+        let command = command
+            .env("CARGO_HOME", &self.home)
+            .env("CARGO", bin.join("cargo"))
+            .env("RUSTC", bin.join("rustc"));
+        let command = match &self.kind {
+            Kind::Sysroot(sysroot) => command.readable(sysroot),
+            Kind::Debian => command,
+        };
+        self.fetching(command)
+    }
+
+    fn bin(&self) -> PathBuf {
+        match &self.kind {
+            Kind::Sysroot(sysroot) => sysroot.join("bin"),
+            Kind::Debian => PathBuf::from("/usr/bin"),
+        }
+    }
+
+    /// `command`, which may download dependencies.
+    fn fetching(&self, command: Command) -> Result<Command, Error> {
         for name in ["registry", "git"] {
             let path = self.home.join(name);
             fs::create_dir_all(&path).map_err(io_at(&path))?;
@@ -110,29 +161,12 @@ impl Cargo {
             .append(true)
             .open(&lock_file)
             .map_err(io_at(&lock_file))?;
-        let mut command = self.base(dir, &["fetch"]).args(["--target", &self.target]);
-        if locked {
-            command = command.arg("--locked");
-        }
-        if self.kind == Kind::Debian {
-            command = command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
-        }
         let command = self.shared(|command, path| command.writable(path), command);
-        let command = command.writable(&lock_file).uses_registry();
-        // Settings in the tree can name programs that cargo runs here; those shall not read tokens.
-        if dir.join(".cargo").exists() {
-            return Ok(command);
-        }
-        let credentials = ["credentials.toml", "credentials"].map(|name| self.home.join(name));
-        let credentials = credentials.iter().filter(|path| path.exists());
-        Ok(credentials.fold(command, |command, path| command.readable(path)))
+        Ok(command.writable(&lock_file).uses_registry())
     }
 
     fn base(&self, dir: &Path, args: &[&str]) -> Command {
-        let bin = match &self.kind {
-            Kind::Sysroot(sysroot) => sysroot.join("bin"),
-            Kind::Debian => PathBuf::from("/usr/bin"),
-        };
+        let bin = self.bin();
         let shown = format!("cargo {}", args.join(" "));
         let mut command = Command::new(bin.join("cargo"), dir, shown)
             .args(args)

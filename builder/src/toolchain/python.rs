@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Error,
     sandbox::{Command, Host},
-    toolchain::ask,
+    toolchain::{ask, cargo::Cargo},
 };
 
 /// A Python that is new enough, by its real path: version managers put wrappers on `PATH` that need the user's
@@ -80,11 +80,23 @@ impl Python {
         ]
     }
 
+    /// What compiles the native packages of the recipe in `dir` with the host's Rust, unless `cache` has them.
+    pub(crate) fn native(&self, dir: &Path, cache: &Path, cargo: &Cargo) -> Result<Command, Error> {
+        let build = Command::new("/bin/bash", dir, "native/build.sh")
+            .arg("native/build.sh")
+            .arg(cache)
+            .arg(dir.join(WHEELS))
+            .path_first(&dir.join("venv/bin"))
+            .writable(cache);
+        cargo.lend(self.with_library(build))
+    }
+
     /// What builds the stack's component `made` in `dir`, and its machine code for builds of apps.
     pub(crate) fn build(&self, dir: &Path, made: &Path) -> Vec<Command> {
         let build = Command::new("/bin/bash", dir, "build-stack.sh")
             .arg("build-stack.sh")
             .arg(made)
+            .arg(dir.join(WHEELS))
             .path_first(&dir.join("venv/bin"));
         let compile =
             self.tool(dir, dir, "guest.py").arg("--compile").arg(made).arg(dir.join(CODE));
@@ -102,6 +114,8 @@ impl Python {
 
 /// The machine code of the stack's component, for builds of apps.
 pub(crate) const CODE: &str = "stack.cwasm";
+/// The native packages of the stack. `tools/install.py` has the same.
+const WHEELS: &str = "wheels";
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use crate::{
     error::io_at,
     files::{self, FileLock, blocking},
     sandbox::{Command, Deadline, Sandbox, Workspace},
-    toolchain::{lock::Lock, node::Node, python::Python, recipe},
+    toolchain::{cargo::Cargo, lock::Lock, node::Node, python::Python, recipe},
 };
 
 /// npm's cache of downloads, below the user's cache directory.
@@ -40,6 +40,8 @@ pub(crate) struct Installed {
     pub(crate) stack: Stack,
     /// The recipe with its packages.
     pub(crate) dir: PathBuf,
+    /// The file of its component.
+    pub(crate) component: PathBuf,
     pub(crate) worlds: Vec<World>,
 }
 
@@ -47,7 +49,8 @@ pub(crate) struct Installed {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Maker<'a> {
     Node(&'a Node),
-    Python(&'a Python),
+    /// With Rust for the native packages, where it is found.
+    Python(&'a Python, Option<&'a Cargo>),
 }
 
 impl Maker<'_> {
@@ -55,7 +58,7 @@ impl Maker<'_> {
     fn cache(self) -> &'static str {
         match self {
             Self::Node(_) => NPM,
-            Self::Python(_) => "pip",
+            Self::Python(..) => "pip",
         }
     }
 
@@ -63,7 +66,26 @@ impl Maker<'_> {
     fn fetch(self, dir: &Path, cache: &Path) -> Vec<Command> {
         match self {
             Self::Node(node) => vec![node.npm_ci(dir, cache, false)],
-            Self::Python(python) => python.fetch(dir, cache),
+            Self::Python(python, _) => python.fetch(dir, cache),
+        }
+    }
+
+    /// What compiles native packages of the recipe in `dir`, if it has any and they can be: with its own cache below
+    /// the user's.
+    fn native(self, dir: &Path, stacks: &Stacks) -> Result<Option<Command>, Error> {
+        match self {
+            Self::Python(python, Some(cargo)) => {
+                Ok(Some(python.native(dir, &stacks.cache_of("native")?, cargo)?))
+            }
+            Self::Python(_, None) | Self::Node(_) => Ok(None),
+        }
+    }
+
+    /// Tells apart what is made of the same recipe.
+    fn variant(self) -> &'static str {
+        match self {
+            Self::Python(_, None) => "-pure",
+            Self::Python(_, Some(_)) | Self::Node(_) => "",
         }
     }
 
@@ -71,7 +93,7 @@ impl Maker<'_> {
     fn build(self, dir: &Path, made: &Path, program: &str) -> Vec<Command> {
         match self {
             Self::Node(node) => vec![node.node(dir, program).arg(program).arg(made)],
-            Self::Python(python) => python.build(dir, made),
+            Self::Python(python, _) => python.build(dir, made),
         }
     }
 }
@@ -160,7 +182,7 @@ impl Stacks {
         let locked = lock.stack(name)?;
         let recipe = recipe::find(&locked.recipe)?;
         // Stacks of one recipe share its packages.
-        let version = recipe.digest().short().to_owned();
+        let version = format!("{}{}", recipe.digest().short(), maker.variant());
         let key = format!("{}-{version}", locked.recipe);
         let dir = self.cache_dir.join("toolchains").join(&key);
         let component = self.cache_dir.join("stacks").join(format!("{name}-{version}.wasm"));
@@ -180,6 +202,9 @@ impl Stacks {
                 // It is made together with what else is in the directory.
                 files::remove(&component)?;
                 for command in maker.fetch(&dir, &self.cache_of(maker.cache())?) {
+                    sandbox.run(command, &workspace, deadline, output).await?;
+                }
+                if let Some(command) = maker.native(&dir, self)? {
                     sandbox.run(command, &workspace, deadline, output).await?;
                 }
                 files::write_whole(&dir.join(COMPLETE), complete.as_bytes())?;
@@ -203,11 +228,12 @@ impl Stacks {
             )));
         };
         if !self.store.has(record.component).await? {
-            let bytes = blocking(move || fs::read(&component).map_err(io_at(&component))).await?;
+            let file = component.clone();
+            let bytes = blocking(move || fs::read(&file).map_err(io_at(&file))).await?;
             self.store.put(bytes.into()).await?;
         }
         let stack = Stack { name: name.to_owned(), component: record.component };
-        Ok(Installed { stack, dir, worlds: record.worlds })
+        Ok(Installed { stack, dir, component, worlds: record.worlds })
     }
 
     /// Makes the component that was `made` the stack's, with its record.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the component of the stack: build-stack.sh OUT.wasm. Takes componentize-py (requirements.txt) from $PATH,
-# which must be in an environment of its own: it adds whatever is installed beside it.
+# Builds the component of the stack: build-stack.sh OUT.wasm [WHEELS], with the native modules of the wheels in that
+# directory (native/). Takes componentize-py (requirements.txt) from $PATH, which must be in an environment of its own:
+# it adds whatever is installed beside it.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 out="$1"
@@ -12,8 +13,11 @@ component() { # ENTRY OUT
     --python-path lib "$1" --output "$2")
 }
 
-mkdir "$work/lib"
-cp "$here"/src/*.py "$work/lib"
+cp -r "$here/src" "$work/lib"
+mkdir "$work/lib/natives"
+for wheel in ${2:+"$2"/*.whl}; do
+  [[ ! -f $wheel ]] || python -m zipfile -e "$wheel" "$work/lib/natives"
+done
 # First its standard library is packed, by the interpreter that will run it; then the component is made around that.
 component pack "$work/pack.wasm"
 component python "$work/python.wasm"

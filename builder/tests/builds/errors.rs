@@ -36,12 +36,7 @@ async fn procfiles() {
     let platform = Platform::new();
     let wasm = http_component();
     for (procfile, line, says) in [
-        (
-            &b"worker: app.wasm\n"[..],
-            None,
-            "Procfile: it declares no web process (it declares worker)",
-        ),
-        (b"# nothing\n", None, "it declares nothing"),
+        (&b"# nothing\n"[..], None, "Procfile: it declares no process type"),
         (b"web: app.wasm\n\nworker\n", Some(3), "Procfile line 3: expected `NAME: COMMAND`"),
         (b"web: app.wasm\nx: \xff\n", Some(2), "Procfile line 2: it is not UTF-8"),
         (b"web: a\nweb: b\n", Some(2), "declared twice"),

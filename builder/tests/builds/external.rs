@@ -131,7 +131,7 @@ async fn unusable_buildpacks_are_refused_with_the_reason() {
         (of(&empty), "it has no bin/detect"),
         (of(&good), "bin/detect does not take this app"),
         (of(&bad_yaml), "YAML"),
-        (of(&no_web), "declares a web process"),
+        (of(&no_web), "declares a process type"),
     ] {
         let error = build(&platform, &url, app.path()).await.error();
         assert_eq!(error.kind(), Kind::Buildpack, "{url}: {error}");

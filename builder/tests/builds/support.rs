@@ -59,6 +59,7 @@ impl Platform {
             store: store.clone(),
             limits: limits.clone(),
             hidden: vec![root.path().join("data")],
+            snapshots: None,
         };
         let builder = Builder::new(options).unwrap();
         Self { root, store, builder, limits }

@@ -66,6 +66,8 @@ pub(crate) struct App {
     pub(crate) name: String,
     /// Where it answers.
     pub(crate) web_url: Option<String>,
+    /// Where its repository is.
+    pub(crate) git_url: Option<String>,
     /// Whose it is.
     pub(crate) owner: User,
     /// Where it runs.
@@ -105,6 +107,9 @@ pub(crate) struct Release {
     pub(crate) current: bool,
     /// Its code; nothing before the first deploy.
     pub(crate) slug: Option<Reference>,
+    /// What its release command prints.
+    #[serde(default)]
+    pub(crate) output_stream_url: Option<String>,
     /// Whether one can go back to it.
     #[serde(default = "yes")]
     pub(crate) eligible_for_rollback: bool,
@@ -213,6 +218,9 @@ pub(crate) struct Dyno {
     pub(crate) state: String,
     /// Since when.
     pub(crate) updated_at: Timestamp,
+    /// Where its streams are, for whoever started it to attach.
+    #[serde(default)]
+    pub(crate) attach_url: Option<String>,
     /// Requests that it works on at once; none where it is given none.
     #[serde(default)]
     pub(crate) concurrency: Option<u32>,

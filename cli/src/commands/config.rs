@@ -181,7 +181,10 @@ async fn change(
     let action = context.ui.action(format_args!("{verb} {names} and restarting {shown}"));
     let after = context.client.patch(&["apps", app, "config-vars"], body).await?;
     match releases::newest(context, app).await? {
-        Some(release) => action.done_with(format_args!("v{}", release.version)),
+        Some(release) => {
+            action.done_with(format_args!("v{}", release.version));
+            releases::settled(context, app, release).await?;
+        }
         None => action.done(),
     }
     Ok(after)

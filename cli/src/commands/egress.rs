@@ -164,7 +164,10 @@ async fn change(context: &Context, app: &str, what: &str, body: &Value) -> anyho
     let action = context.ui.action(format_args!("{what} and restarting {}", context.shown(app)));
     let after = context.client.patch(&["apps", app, "egress"], body).await?;
     match releases::newest(context, app).await? {
-        Some(release) => action.done_with(format_args!("v{}", release.version)),
+        Some(release) => {
+            action.done_with(format_args!("v{}", release.version));
+            releases::settled(context, app, release).await?;
+        }
         None => action.done(),
     }
     Ok(after)

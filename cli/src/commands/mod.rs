@@ -2,14 +2,17 @@
 
 pub(crate) mod apps;
 pub(crate) mod auth;
+pub(crate) mod certs;
 pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod domains;
 pub(crate) mod egress;
+pub(crate) mod git;
 pub(crate) mod logs;
 pub(crate) mod open;
 pub(crate) mod ps;
 pub(crate) mod releases;
+pub(crate) mod run;
 pub(crate) mod version;
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `ps`, `ps:scale`, `ps:restart`.
+//! `ps`, `ps:scale`, `ps:restart`, `ps:stop`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -53,6 +53,19 @@ pub(crate) struct RestartArgs {
     /// A dyno (web.1) or a process type (web) [default: all]
     #[arg(value_name = "DYNO", value_parser = parse_which)]
     dyno: Option<Which>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// Stop a one-off dyno; a dyno of the formation is started again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  $ wpaas ps:stop run.1234
+  $ wpaas ps:stop worker -a my-app")]
+pub(crate) struct StopArgs {
+    /// A dyno (run.1234) or a process type (worker)
+    #[arg(value_name = "DYNO", value_parser = parse_which)]
+    dyno: Which,
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -223,6 +236,22 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> anyhow::Re
     };
     let action = context.ui.action(format_args!("Restarting {what} on {shown}"));
     context.client.delete(&path).await?;
+    action.done();
+    Ok(())
+}
+
+/// `wpaas ps:stop`
+pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<()> {
+    let app = context.app(&args.target)?;
+    let shown = context.shown(&app);
+    let (what, path) = match &args.dyno {
+        Which::Dyno(name) => (name.clone(), ["apps", &app, "dynos", name, "actions", "stop"]),
+        Which::ProcessType(name) => {
+            (format!("all {name} dynos"), ["apps", &app, "formations", name, "actions", "stop"])
+        }
+    };
+    let action = context.ui.action(format_args!("Stopping {what} on {shown}"));
+    context.client.post(&path, &json!({})).await?;
     action.done();
     Ok(())
 }

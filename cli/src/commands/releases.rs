@@ -1,6 +1,9 @@
-//! `releases`, `releases:info`, `releases:verify`, `rollback`.
+//! `releases`, `releases:info`, `releases:output`, `releases:verify`, `rollback`.
+
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -47,6 +50,19 @@ pub(crate) struct InfoArgs {
     /// Print it as JSON
     #[arg(short, long)]
     json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// Show what the release command of a release printed, as it comes when it still runs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  $ wpaas releases:output
+  $ wpaas releases:output v3 -a my-app")]
+pub(crate) struct OutputArgs {
+    /// Its version, v3 or 3 [default: the newest]
+    #[arg(value_name = "VERSION", value_parser = parse_version)]
+    version: Option<u64>,
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -163,6 +179,58 @@ pub(crate) async fn info(context: &Context, args: &InfoArgs) -> anyhow::Result<(
     Ok(context.ui.table(&rows)?)
 }
 
+/// `wpaas releases:output`
+pub(crate) async fn output(context: &Context, args: &OutputArgs) -> anyhow::Result<()> {
+    let app = context.app(&args.target)?;
+    let release = match args.version {
+        Some(version) => {
+            context.client.get_as(&["apps", &app, "releases", &version.to_string()]).await?
+        }
+        None => newest(context, &app).await?.with_context(|| format!("{app} has no releases"))?,
+    };
+    let Some(url) = &release.output_stream_url else {
+        bail!("v{} has no release command, and so no output", release.version);
+    };
+    let mut stream = context.client.stream(url, "text/plain").await?;
+    while let Some(chunk) = stream.next().await {
+        context.ui.raw(&chunk?)?;
+    }
+    Ok(())
+}
+
+/// Between two looks at a release whose output has ended, at first and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Follows a release until its release command, if it has one, has ended: its output is shown to the person. Fails when the
+/// release does.
+pub(crate) async fn settled(
+    context: &Context,
+    app: &str,
+    mut release: Release,
+) -> anyhow::Result<Release> {
+    let id = release.id.to_string();
+    if release.status == "pending"
+        && let Some(url) = &release.output_stream_url
+    {
+        context.ui.note(format_args!("Running the release command of v{}:", release.version));
+        let mut stream = context.client.stream(url, "text/plain").await?;
+        while let Some(chunk) = stream.next().await {
+            context.ui.raw_note(&chunk?);
+        }
+    }
+    let mut wait = FIRST_WAIT;
+    while release.status == "pending" {
+        release = context.client.get_as(&["apps", app, "releases", &id]).await?;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+    if release.status == "failed" {
+        bail!("v{} failed in its release command; the release before it stays", release.version);
+    }
+    Ok(release)
+}
+
 /// `wpaas releases:verify`
 pub(crate) async fn verify(context: &Context, args: &VerifyArgs) -> anyhow::Result<()> {
     let app = context.app(&args.target)?;
@@ -205,6 +273,7 @@ pub(crate) async fn rollback(context: &Context, args: &RollbackArgs) -> anyhow::
     let value = context.client.post(&["apps", &app, "releases"], &body).await?;
     let made: Release = context.client.parse(&value)?;
     action.done_with(format_args!("v{}", made.version));
+    settled(context, &app, made).await?;
     if args.json { context.ui.json(&value) } else { Ok(()) }
 }
 

@@ -70,6 +70,7 @@ impl Project {
             store,
             limits: limits.clone(),
             hidden: vec![crate::dirs::config()?],
+            snapshots: crate::snapshot::program(),
         })?;
         Ok(Self {
             directory,

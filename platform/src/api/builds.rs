@@ -1,5 +1,7 @@
 //! `/apps/{app}/builds` and the output of builds.
 
+use std::path::PathBuf;
+
 use axum::{
     body::Body,
     extract::State,
@@ -8,6 +10,7 @@ use axum::{
 };
 use futures::StreamExt;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
     extract::{Extended, Json, Params, reply, reply_list, to_the_end},
@@ -95,9 +98,14 @@ pub(super) async fn output(State(ctx): State<Ctx>, params: Params) -> Result<Res
         builds::by_stream_token(&mut db, params.get("token")).await?
     };
     let id = db::id(&build.id)?;
-    let lines = builds::stream(ctx.data.build_log(id), ctx.builds.live.get(id));
+    Ok(followed(&ctx, ctx.data.build_log(id), id))
+}
+
+/// An output from its beginning to its end, however long that takes.
+pub(super) fn followed(ctx: &Ctx, file: PathBuf, id: Uuid) -> Response {
+    let lines = builds::stream(file, ctx.builds.live.get(id));
     let body = Body::from_stream(lines.take_until(ctx.stop.clone().cancelled_owned()));
     let headers =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, headers, body).into_response())
+    (StatusCode::OK, headers, body).into_response()
 }

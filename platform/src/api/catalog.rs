@@ -1,4 +1,4 @@
-//! `/regions` and `/stacks`.
+//! `/regions`, `/stacks`, and what else a platform says of itself.
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
@@ -91,4 +91,9 @@ pub(super) async fn stack(
     params: Params,
 ) -> Result<Response, Error> {
     pick(all_stacks(&ctx).await?, params.get("stack"), "stack")
+}
+
+/// wpaas' own: whom clients of git and of one-off dynos have to trust. Null where a certificate was configured.
+pub(super) async fn certificate_authority(State(ctx): State<Ctx>, _: User) -> Response {
+    reply(StatusCode::OK, &json!({"certificate": ctx.authority}))
 }

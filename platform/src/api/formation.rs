@@ -49,6 +49,15 @@ pub(super) async fn info(
     Ok(reply(StatusCode::OK, &serialise::formation(&app, &process, extended)))
 }
 
+/// Refuses every dyno size, as a name or as an object, but the one that there is.
+pub(super) fn check_size(size: &Value) -> Result<(), Error> {
+    let name = size.get("name").unwrap_or(size).as_str().unwrap_or(SIZE);
+    if name.eq_ignore_ascii_case(SIZE) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("Dyno size {name} does not exist: {SIZE} is the only one.")))
+}
+
 #[derive(Deserialize)]
 pub(super) struct Batch {
     #[serde(default)]
@@ -68,12 +77,7 @@ impl Update {
     /// The wanted quantity, if any; the size can only be the one that there is.
     fn read(&self) -> Result<Option<Quantity>, Error> {
         for size in [&self.size, &self.dyno_size].into_iter().flatten() {
-            let name = size.get("name").unwrap_or(size).as_str().unwrap_or(SIZE);
-            if !name.eq_ignore_ascii_case(SIZE) {
-                return Err(Error::Invalid(format!(
-                    "Dyno size {name} does not exist: {SIZE} is the only one."
-                )));
-            }
+            check_size(size)?;
         }
         match &self.quantity {
             None | Some(Value::Null) => Ok(None),

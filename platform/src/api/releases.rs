@@ -3,12 +3,22 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sqlx::AnyConnection;
 
 use super::{
+    builds::followed,
     extract::{Extended, Json, Params, reply, reply_list, to_the_end},
     serialise,
 };
-use crate::{Ctx, Error, apps::App, auth::User, ledger, page::Page, releases};
+use crate::{
+    Ctx, Error,
+    apps::App,
+    auth::User,
+    ledger,
+    page::Page,
+    phases,
+    releases::{self, Release},
+};
 
 pub(super) async fn list(
     State(ctx): State<Ctx>,
@@ -19,7 +29,11 @@ pub(super) async fn list(
     let mut db = ctx.db.snapshot().await?;
     let current = releases::current(&mut db, app.id).await?.version;
     let listed = releases::list(&mut db, app.id, &page).await?;
-    Ok(reply_list(&listed, &page, |release| serialise::release(&app, release, current, extended)))
+    let phases = phases::of(&mut db, app.id, &listed.items).await?;
+    Ok(reply_list(&listed, &page, |release| {
+        let phase = phases.get(&release.version);
+        serialise::release(&ctx, &app, release, phase, current, extended)
+    }))
 }
 
 pub(super) async fn info(
@@ -30,8 +44,20 @@ pub(super) async fn info(
 ) -> Result<Response, Error> {
     let mut db = ctx.db.snapshot().await?;
     let release = releases::find(&mut db, app.id, params.get("release")).await?;
-    let current = releases::current(&mut db, app.id).await?.version;
-    Ok(reply(StatusCode::OK, &serialise::release(&app, &release, current, extended)))
+    Ok(reply(StatusCode::OK, &shown(&ctx, &mut db, &app, &release, extended).await?))
+}
+
+/// A release as it stands now.
+async fn shown(
+    ctx: &Ctx,
+    db: &mut AnyConnection,
+    app: &App,
+    release: &Release,
+    extended: Extended,
+) -> Result<Value, Error> {
+    let current = releases::current(db, app.id).await?.version;
+    let phase = phases::of_one(db, release).await?;
+    Ok(serialise::release(ctx, app, release, phase.as_ref(), current, extended))
 }
 
 #[derive(Deserialize)]
@@ -58,8 +84,9 @@ pub(super) async fn create(
     });
     let description = body.description.filter(|text| !text.is_empty());
     let description = description.map(|text| text.chars().take(DESCRIPTION_CHARS).collect());
-    let id = app.id;
+    let (id, change) = (app.id, ctx.clone());
     let release = to_the_end(async move {
+        let ctx = change;
         let lock = ctx.locks.app(id).await;
         match (body.slug, release) {
             (Some(slug), None) => ctx.release_slug(&lock, &user, &slug, description).await,
@@ -70,8 +97,17 @@ pub(super) async fn create(
         }
     })
     .await?;
-    let object = serialise::release(&app, &release, release.version, extended);
-    Ok(reply(StatusCode::CREATED, &object))
+    let mut db = ctx.db.snapshot().await?;
+    Ok(reply(StatusCode::CREATED, &shown(&ctx, &mut db, &app, &release, extended).await?))
+}
+
+/// The output of a release phase as chunked text, as that of a build.
+pub(super) async fn output(State(ctx): State<Ctx>, params: Params) -> Result<Response, Error> {
+    let release = {
+        let mut db = ctx.db.read().await?;
+        phases::by_stream_token(&mut db, params.get("token")).await?
+    };
+    Ok(followed(&ctx, ctx.data.release_log(release), release))
 }
 
 /// wpaas' own: walks the app's ledger.

@@ -14,6 +14,7 @@ use crate::{
     db,
     domains::Domain,
     formation::{Process, SIZE},
+    phases::{Phase, Status},
     releases::Release,
     slugs::SlugRow,
     stacks,
@@ -99,7 +100,7 @@ pub(super) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<Sl
         "buildpack_provided_description": slug.and_then(|slug| slug.buildpack.clone()),
         "created_at": time(&app.created_at),
         "generation": {"id": stable_id("generation", "cedar"), "name": "cedar"},
-        "git_url": format!("https://git.{}/{}.git", inner.urls.apps.domain, app.name),
+        "git_url": inner.urls.git(&app.name),
         "id": app.id,
         "internal_routing": false,
         "maintenance": app.maintenance,
@@ -118,7 +119,17 @@ pub(super) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<Sl
     })
 }
 
-pub(super) fn release(app: &App, release: &Release, current: u64, extended: Extended) -> Value {
+pub(super) fn release(
+    inner: &Inner,
+    app: &App,
+    release: &Release,
+    phase: Option<&Phase>,
+    current: u64,
+    extended: Extended,
+) -> Value {
+    let was_live = phase.is_none_or(|phase| phase.status == Status::Succeeded);
+    let updated_at = phase.map_or(&release.created_at, |phase| &phase.updated_at);
+    let output = phase.map(|phase| format!("{}/releases/{}/output", inner.urls.api, phase.token));
     let slug = release.event.slug.as_ref();
     let artifacts: Vec<Value> =
         slug.iter().map(|slug| json!({"id": slug.id, "type": "slug"})).collect();
@@ -129,12 +140,12 @@ pub(super) fn release(app: &App, release: &Release, current: u64, extended: Exte
         "created_at": time(&release.created_at),
         "current": release.version == current,
         "description": release.event.description,
-        "eligible_for_rollback": slug.is_some(),
+        "eligible_for_rollback": slug.is_some() && was_live,
         "id": release.id,
-        "output_stream_url": null,
+        "output_stream_url": output,
         "slug": slug.map(|slug| json!({"id": slug.id})),
-        "status": "succeeded",
-        "updated_at": time(&release.created_at),
+        "status": phase.map_or(Status::Succeeded, |phase| phase.status).name(),
+        "updated_at": time(updated_at),
         "user": {"email": release.user_email, "id": release.user_id},
         "version": release.version,
     });
@@ -188,17 +199,24 @@ pub(super) fn formation_id(app: &App, process_type: &str) -> String {
     stable_id("formation", &format!("{} {process_type}", app.id))
 }
 
-pub(super) fn dyno(app: &App, dyno: &DynoStatus, extended: Extended) -> Value {
+pub(super) fn dyno(
+    app: &App,
+    dyno: &DynoStatus,
+    attach_url: Option<&str>,
+    extended: Extended,
+) -> Value {
     let state = match dyno.state {
         DynoState::Starting => "starting",
         DynoState::Up => "up",
-        DynoState::Idle => "idle",
+        DynoState::Idle if extended.0 => "idle",
+        // Ready for a request, which is what Heroku's clients wait for (`heroku ps:wait` knows no other state).
+        DynoState::Idle => "up",
         DynoState::Crashed => "crashed",
     };
     let since = dyno.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let object = json!({
         "app": app_ref(app),
-        "attach_url": null,
+        "attach_url": attach_url,
         "command": dyno.command,
         "created_at": since,
         "id": dyno_id(app.id, dyno),

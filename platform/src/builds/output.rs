@@ -6,17 +6,20 @@ use std::{
     fs::File,
     io::{SeekFrom, Write},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt, AsyncSeekExt},
+    io::{AsyncReadExt, AsyncSeekExt, AsyncWrite},
     sync::watch,
 };
 use uuid::Uuid;
+use wpaas_slug::Limits;
 
 use crate::{Error, error::io};
 
@@ -94,6 +97,56 @@ impl Output {
     /// For readers.
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
         self.shared.progress.subscribe()
+    }
+}
+
+/// Bytes that become lines of several outputs.
+pub(crate) struct LineWriter {
+    outputs: Vec<Output>,
+    pending: Vec<u8>,
+    longest: usize,
+}
+
+impl LineWriter {
+    pub(crate) fn new(outputs: Vec<Output>, limits: &Limits) -> Self {
+        Self { outputs, pending: Vec::new(), longest: Limits::size(limits.log_line_bytes) }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.pending);
+        let line = String::from_utf8_lossy(&line);
+        self.outputs.iter().for_each(|output| output.line(line.trim_end_matches('\r')));
+    }
+}
+
+impl AsyncWrite for LineWriter {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ended) = match part.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (part, false),
+            };
+            self.pending.extend_from_slice(text);
+            if ended || self.pending.len() >= self.longest {
+                self.end_line();
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if !self.pending.is_empty() {
+            self.end_line();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -191,6 +244,22 @@ mod tests {
         assert!(reader.next().await.is_none());
         let late: Vec<_> = stream(path, None).collect().await;
         assert_eq!(late.into_iter().next().unwrap().unwrap(), "one\ntwo\n");
+    }
+
+    #[tokio::test]
+    async fn bytes_become_lines() {
+        use tokio::io::AsyncWriteExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let output = Output::create(&path, 1_000).unwrap();
+        let limits = Limits { log_line_bytes: 8, ..Limits::default() };
+        let mut writer = LineWriter::new(vec![output], &limits);
+        for bytes in ["o", "ne\r\ntwo\n\n", "123456789", "\nend"] {
+            writer.write_all(bytes.as_bytes()).await.unwrap();
+        }
+        writer.shutdown().await.unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, "one\ntwo\n\n123456789\n\nend\n");
     }
 
     #[tokio::test]

@@ -14,9 +14,10 @@ use super::{Done, Output, Wanted, failed, queue::Place};
 use crate::{
     Ctx, Error, Inner, apps,
     auth::User,
+    buildpacks,
     compile::{Compiled, Job},
     error::io,
-    releases::{self, Draft, Release, Slug},
+    releases::{self, Draft, Made, Slug},
     slugs::SlugRow,
 };
 
@@ -83,7 +84,7 @@ impl Inner {
         self.say(run.app, "Build failed -- check your build output".to_owned());
     }
 
-    async fn build(&self, run: &Run) -> Result<(), Error> {
+    async fn build(self: &Ctx, run: &Run) -> Result<(), Error> {
         let _turn = tokio::select! {
             turn = run.place.turn() => turn?,
             error = self.ended(run) => return Err(error),
@@ -97,7 +98,16 @@ impl Inner {
             self.publish_stack(name, *component).await?;
         }
         run.output.line("-----> Launching...");
-        let release = self.release_build(run, compiled, unpacked).await?;
+        let Made { release, phase } = self.release_build(run, compiled, unpacked).await?;
+        if let Some(mut phase) = phase {
+            run.output.line(&format!("-----> Running release v{} command...", release.version));
+            let ended = phase.wait_for(Option::is_some).await;
+            if !ended.is_ok_and(|succeeded| *succeeded == Some(true)) {
+                // Why was said by the phase. The build itself did its work.
+                run.output.last_words(&format!(" !     Release v{} failed", release.version));
+                return Ok(());
+            }
+        }
         run.output.line(&format!("       Released v{}", release.version));
         let name = {
             let mut db = self.db.read().await?;
@@ -116,12 +126,14 @@ impl Inner {
     }
 
     async fn compile(&self, run: &Run) -> Result<(Compiled, Duration), Error> {
-        let env = {
+        let (env, set) = {
             let mut db = self.db.read().await?;
-            releases::current_config(&mut db, run.app).await.map_err(|error| match error {
+            let config = releases::current_config(&mut db, run.app).await;
+            let config = config.map_err(|error| match error {
                 Error::NotFound(_) => Error::NotFound("app"),
                 error => error,
-            })?
+            })?;
+            (config, buildpacks::list(&mut db, run.app).await?)
         };
         let started = Instant::now();
         let source = self.unpack(run.scratch.path()).await?;
@@ -132,8 +144,8 @@ impl Inner {
         let job = Job {
             source,
             cache,
-            // Without it the builder looks at the config vars.
-            buildpack_url: run.wanted.buildpack_url.clone(),
+            // Without either the builder looks at the config vars.
+            buildpack_url: run.wanted.buildpack_url.clone().or_else(|| set.into_iter().next()),
             env,
             output: Box::new(move |line: &str| output.line(line)),
         };
@@ -149,12 +161,23 @@ impl Inner {
     }
 
     async fn release_build(
-        &self,
+        self: &Ctx,
         run: &Run,
         compiled: Compiled,
         unpacked: Duration,
-    ) -> Result<Release, Error> {
-        let lock = self.locks.app(run.app).await;
+    ) -> Result<Made, Error> {
+        let lock = loop {
+            let lock = self.locks.app(run.app).await;
+            if self.phases.running(run.app).is_none() {
+                break lock;
+            }
+            // A change of config vars, say, came before it.
+            drop(lock);
+            tokio::select! {
+                () = self.phases.ended(run.app) => {}
+                error = self.ended(run) => return Err(error),
+            }
+        };
         let mut db = self.db.read().await?;
         // The settings of now: they may have changed while the build ran.
         let settings = releases::current_settings(&mut db, run.app).await?;
@@ -175,6 +198,7 @@ impl Inner {
             rollback_of: None,
             said: format!("Deployed by user {}", run.user.email),
             build: Some(done),
+            echo: Some(run.output.clone()),
         };
         self.release(&lock, &run.user, draft).await
     }

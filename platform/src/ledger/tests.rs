@@ -146,6 +146,7 @@ fn events_read_back_as_they_were_written() {
         config: Digest::of(b"{}"),
         description: "Rollback to v3".into(),
         rollback_of: Some(3),
+        phase: false,
         slug: Some(SlugRef { digest: Digest::of(b"x"), id: Uuid::nil() }),
     };
     let scale = Scale { min: 0, max: 20 };

@@ -7,9 +7,9 @@ use sqlx::AnyConnection;
 use uuid::Uuid;
 use wpaas_slug::{Digest, feed::Scale};
 
-use super::{COLUMNS, Entry, Event, GENESIS, ReleaseEvent};
+use super::{COLUMNS, Entry, Event, GENESIS, PhaseEvent, ReleaseEvent};
 use crate::{
-    Error, db,
+    Error, db, phases,
     sets::{self, Kind},
 };
 
@@ -63,6 +63,8 @@ struct State {
     domains: BTreeSet<String>,
     domains_by: String,
     formation: BTreeMap<String, (Scale, String)>,
+    /// By version of the releases with a release phase: how it stands.
+    phases: BTreeMap<u64, (phases::Status, String)>,
 }
 
 /// How far a walk is.
@@ -98,7 +100,9 @@ impl Walk {
                 {
                     return Ok(Some(Fault { entry: entry.label(), reason }));
                 }
-                self.state.add(event, entry.label());
+                if let Err(reason) = self.state.add(event, &entry) {
+                    return Ok(Some(Fault { entry: entry.label(), reason }));
+                }
                 self.last = Some((entry.seq, entry.hash.clone(), entry.label()));
             }
         }
@@ -200,12 +204,27 @@ async fn check_release(
 }
 
 impl State {
-    fn add(&mut self, event: Event, label: String) {
+    /// The reason when the entry cannot follow the ones before it.
+    fn add(&mut self, event: Event, entry: &Entry) -> Result<(), String> {
+        let label = entry.label();
         match event {
             Event::Created { name } | Event::Renamed { to: name } => {
                 self.name = Some((name, label))
             }
-            Event::Release(_) => {}
+            Event::Release(release) => {
+                if release.phase {
+                    let version = db::unsigned(entry.version.unwrap_or_default());
+                    self.phases.insert(version, (phases::Status::Pending, label));
+                }
+            }
+            Event::Phase(PhaseEvent { version, succeeded, .. }) => {
+                let ended =
+                    if succeeded { phases::Status::Succeeded } else { phases::Status::Failed };
+                match self.phases.get_mut(&version) {
+                    Some(phase) if phase.0 == phases::Status::Pending => *phase = (ended, label),
+                    _ => return Err(format!("no release phase of v{version} was running")),
+                }
+            }
             Event::Scaled { formation } => {
                 for (process_type, scale) in formation {
                     self.formation.insert(process_type, (scale, label.clone()));
@@ -221,6 +240,7 @@ impl State {
             }
             Event::Maintenance { on } => self.maintenance = (on, label),
         }
+        Ok(())
     }
 
     /// Whether the app's tables say the same.
@@ -255,7 +275,7 @@ impl State {
         let rows: Vec<(String, i64, i64)> =
             sqlx::query_as("SELECT type, min, max FROM formation WHERE app_id = $1")
                 .bind(app.to_string())
-                .fetch_all(db)
+                .fetch_all(&mut *db)
                 .await?;
         let mut stored = BTreeMap::new();
         for (process_type, min, max) in rows {
@@ -270,9 +290,19 @@ impl State {
                 );
             }
         }
+        if let Some(extra) = stored.into_keys().next() {
+            return fault(String::new(), format!("no entry scaled {extra}, but it is scaled"));
+        }
+        let mut stored = phases::stored(db, app).await?;
+        for (version, (status, said_by)) in self.phases {
+            if stored.remove(&version) != Some(status.name().to_owned()) {
+                let reason = format!("the release phase of v{version} is not as it says");
+                return fault(said_by, reason);
+            }
+        }
         match stored.into_keys().next() {
             Some(extra) => {
-                fault(String::new(), format!("no entry scaled {extra}, but it is scaled"))
+                fault(String::new(), format!("v{extra} has no release phase, and is said to"))
             }
             None => Ok(None),
         }

@@ -3,11 +3,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::{
+    io::AsyncWriteExt,
+    sync::{Semaphore, watch},
+};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wpaas_slug::{
     ComponentRef, Digest, FileEntry, Limits, ProcessType, Slug, SlugConfig, Store, World,
     feed::{AppSpec, ApplyError, Change, DynoState, DynoStatus, EgressRule, NodeLink},
+    one_off::{Input, OneOff, OneOffError, Output, Release, Run},
 };
 
 use crate::{
@@ -15,7 +20,6 @@ use crate::{
     compile::{Compile, Compiled, Job, Lines},
 };
 
-#[derive(Default)]
 pub(crate) struct FakeNode {
     /// Every change, in order.
     pub(crate) changes: Mutex<Vec<Change>>,
@@ -24,6 +28,39 @@ pub(crate) struct FakeNode {
     pub(crate) restarts: Mutex<Vec<(Uuid, Option<String>)>>,
     pub(crate) refuse_prepare: Mutex<bool>,
     pub(crate) refuse_apply: Mutex<bool>,
+    /// One-off dynos that were started.
+    pub(crate) ran: Mutex<Vec<OneOffSaid>>,
+    /// With what they exit.
+    pub(crate) status: Mutex<i32>,
+    /// Lets those that read nothing end.
+    pub(crate) ends: Arc<Semaphore>,
+}
+
+impl Default for FakeNode {
+    fn default() -> Self {
+        Self {
+            changes: Mutex::default(),
+            prepared: Mutex::default(),
+            restarts: Mutex::default(),
+            refuse_prepare: Mutex::default(),
+            refuse_apply: Mutex::default(),
+            ran: Mutex::default(),
+            status: Mutex::default(),
+            ends: Arc::new(Semaphore::new(0)),
+        }
+    }
+}
+
+/// What a one-off dyno was started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OneOffSaid {
+    /// The version, where it was not the current release.
+    pub(crate) release: Option<u64>,
+    pub(crate) command: Vec<String>,
+    pub(crate) shown: String,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) terminal: bool,
+    pub(crate) longest: std::time::Duration,
 }
 
 impl FakeNode {
@@ -117,6 +154,51 @@ impl NodeLink for FakeNode {
     async fn restart(&self, app: Uuid, dyno: Option<String>) {
         self.restarts.lock().push((app, dyno));
     }
+
+    async fn run(&self, job: OneOff) -> Result<Run, OneOffError> {
+        if job.command.first().is_some_and(|word| word == "bash") {
+            let known = "a dyno has no shell".to_owned();
+            return Err(OneOffError::UnknownCommand { command: "bash".into(), known });
+        }
+        let (told, status) = watch::channel(None);
+        let (asked, killed) = (CancellationToken::new(), CancellationToken::new());
+        let run = Run::new(format!("{}.1000", job.kind), asked.clone(), killed.clone(), status);
+        let (ends, code) = (self.ends.clone(), *self.status.lock());
+        let said = OneOffSaid {
+            release: match &job.release {
+                Release::Of(spec) => spec.release.as_ref().map(|release| release.version),
+                Release::Current(_) => None,
+            },
+            command: job.command,
+            shown: job.shown,
+            env: job.env,
+            terminal: job.terminal,
+            longest: job.longest,
+        };
+        self.ran.lock().push(said);
+        tokio::spawn(async move {
+            let (Output::Stream(mut output) | Output::Both(mut output)) = job.output else {
+                return;
+            };
+            output.write_all(b"hello\n").await.unwrap();
+            let copied = async {
+                if let Input::Stream(mut input) = job.input {
+                    tokio::io::copy(&mut input, &mut output).await.unwrap();
+                    return;
+                }
+                ends.acquire().await.unwrap().forget();
+            };
+            let ended = tokio::select! {
+                () = copied => code,
+                () = asked.cancelled() => 143,
+                () = killed.cancelled() => 137,
+            };
+            output.write_all(b"bye\n").await.unwrap();
+            output.shutdown().await.unwrap();
+            told.send_replace(Some(ended));
+        });
+        Ok(run)
+    }
 }
 
 /// Builds a slug from any source with a file `app.wasm`. A source with a file `fail` fails, one with a file
@@ -136,17 +218,23 @@ impl FakeBuilder {
     }
 }
 
-/// A slug whose component is `content`, with process types web and worker.
+/// A slug whose component is `content`, with process types web and worker, and release where it says that it migrates.
 pub(crate) fn slug(content: &[u8], stack: Option<&str>) -> Slug {
     let digest = Digest::of(content);
     let component = ComponentRef::Own { digest, size: content.len() as u64 };
     let process = |command: &str| ProcessType::new(command, component.clone(), World::Http, vec![]);
+    let mut processes = vec![("web", process("app.wasm")), ("worker", process("work.wasm"))];
+    if content.starts_with(b"migrates") {
+        processes.push(("release", process("migrate.wasm --all")));
+    }
     let config = SlugConfig {
         buildpack: "Component".into(),
         stack: stack.map(str::to_owned),
-        processes: [("web", process("app.wasm")), ("worker", process("work.wasm"))]
+        processes: processes
+            .into_iter()
             .map(|(name, process)| (name.to_owned(), process))
-            .into(),
+            .collect(),
+        programs: [].into(),
         files: vec![FileEntry {
             path: "app.wasm".into(),
             digest,

@@ -12,7 +12,7 @@ use super::{
     fakes::{FakeBuilder, FakeNode},
     schema,
 };
-use crate::{AppsUrl, Logplex, Owner, Parts, Platform};
+use crate::{AppsUrl, Logplex, Owner, Parts, Platform, Urls};
 
 pub(crate) struct Server {
     pub(crate) platform: Platform,
@@ -70,8 +70,13 @@ impl Server {
             node: node.clone(),
             logplex: Logplex::new(&limits),
             limits,
-            apps_url: AppsUrl { scheme: "http".into(), domain: "localhost".into(), port: 8080 },
-            api_url: url.clone(),
+            urls: Urls {
+                apps: AppsUrl { scheme: "http".into(), domain: "localhost".into(), port: 8080 },
+                api: url.clone(),
+                git: url.clone(),
+                rendezvous: Some("localhost:5000".into()),
+            },
+            authority: Some("an authority".into()),
         };
         let platform = Platform::open_with(parts, builder.clone()).await.unwrap();
         let owner = platform.bootstrap().await.unwrap();

@@ -69,12 +69,13 @@ fn end_with_the_node() {
     }
 }
 
-fn lower(resource: Resource, limit: u64) {
+/// Takes from this process what it does not need.
+pub(crate) fn lower(resource: Resource, limit: u64) {
     let current = getrlimit(resource);
     let lowered = current.maximum.map_or(limit, |maximum| maximum.min(limit));
     let limit = Rlimit { current: Some(lowered), maximum: Some(lowered) };
     if let Err(error) = setrlimit(resource, limit) {
-        tracing::warn!("cannot limit the compiler's {resource:?}: {error}");
+        tracing::warn!("cannot limit this process' {resource:?}: {error}");
     }
 }
 

@@ -18,6 +18,27 @@ use super::tls::Tls;
 /// `SSLRequest` of PostgreSQL's protocol: its length, and the code that stands for a version.
 const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
+/// What a guest puts behind a name to have the host do TLS with it, when it has decided so itself: a library's https.
+const ASKS_FOR_TLS: &str = ".tls.internal";
+
+/// The host that is meant, and how TLS is done with it: as the guest asks for by the name, or as `rule` has it.
+pub(super) fn meant(
+    host: Host,
+    rule: impl FnOnce(&Host) -> Option<EgressTls>,
+) -> (Host, Option<EgressTls>) {
+    let asked = match &host {
+        Host::Name(name) => name.strip_suffix(ASKS_FOR_TLS).and_then(Host::parse),
+        Host::Address(_) => None,
+    };
+    match asked {
+        Some(host) => (host, Some(EgressTls::Tls)),
+        None => {
+            let how = rule(&host);
+            (host, how)
+        }
+    }
+}
+
 /// See the module.
 pub(super) enum Far {
     Plain(TcpStream),
@@ -88,6 +109,29 @@ impl AsyncWrite for Far {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_is_done_where_the_name_asks_for_it_or_the_rule_says_so() {
+        let rule = |host: &Host| (host.to_string() == "db.example").then_some(EgressTls::Pgtls);
+        let cases = [
+            ("a.example.tls.internal", "a.example", Some(EgressTls::Tls)),
+            ("A.Example.TLS.internal", "a.example", Some(EgressTls::Tls)),
+            ("203.0.114.7.tls.internal", "203.0.114.7", Some(EgressTls::Tls)),
+            ("db.example.tls.internal", "db.example", Some(EgressTls::Tls)),
+            ("db.example", "db.example", Some(EgressTls::Pgtls)),
+            ("a.example", "a.example", None),
+            ("tls.internal", "tls.internal", None),
+        ];
+        for (name, host, how) in cases {
+            let (meant, done) = meant(Host::parse(name).unwrap(), rule);
+            assert_eq!((meant.to_string().as_str(), done), (host, how), "{name}");
         }
     }
 }

@@ -9,7 +9,7 @@ use wpaas_slug::{Limits, egress::Host};
 use super::{
     conn::HostEnd,
     dial::{DialError, Dialed, Dialer},
-    secure::Far,
+    secure::{self, Far},
 };
 
 /// What the guest's socket holds of a connection that is being made.
@@ -36,6 +36,7 @@ async fn run(
     mut tell: oneshot::Sender<Result<(), ErrorCode>>,
     closed: oneshot::Receiver<()>,
 ) {
+    let (host, how) = secure::meant(host, |host| dialer.tls_for(host, port));
     if let Some(way) = dialer.neighbour(&host, port) {
         drop(dialer);
         match way {
@@ -62,7 +63,6 @@ async fn run(
             return;
         }
     };
-    let how = dialer.tls_for(&host, port);
     let authorities = dialer.authorities(&host, port);
     let securing = Far::new(stream, how, &host, &authorities);
     let secured = tokio::select! {

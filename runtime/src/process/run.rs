@@ -10,7 +10,7 @@ use wasmtime_wasi::{
     I32Exit,
     p2::bindings::{Command, CommandPre},
 };
-use wpaas_slug::Limits;
+use wpaas_slug::{Limits, one_off::KILLED};
 
 use crate::{
     dyno::{DynoSpec, DynoState, Host, Instance, Io, StartError},
@@ -22,8 +22,6 @@ use crate::{
 
 /// Exit status of a process that trapped: that of SIGABRT, as a shell counts.
 pub(crate) const TRAPPED: i32 = 128 + 6;
-/// Exit status of a process that was ended: that of SIGKILL.
-pub(crate) const KILLED: i32 = 128 + 9;
 /// Exit status of a process that could not be started.
 pub(crate) const NOT_STARTED: i32 = 126;
 

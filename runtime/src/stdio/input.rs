@@ -22,7 +22,10 @@ pub(crate) type Source = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// Standard input of one instance. Clones read from the same stream.
 #[derive(Clone)]
-pub(crate) struct Input(Arc<Mutex<State>>);
+pub(crate) struct Input {
+    state: Arc<Mutex<State>>,
+    terminal: bool,
+}
 
 struct State {
     /// `None` after its end.
@@ -35,7 +38,12 @@ struct State {
 impl Input {
     pub(crate) fn new(source: Source) -> Self {
         let state = State { source: Some(source), received: Bytes::new(), error: None };
-        Self(Arc::new(Mutex::new(state)))
+        Self { state: Arc::new(Mutex::new(state)), terminal: false }
+    }
+
+    /// The same as a terminal's.
+    pub(crate) fn of_terminal(self) -> Self {
+        Self { terminal: true, ..self }
     }
 }
 
@@ -72,7 +80,7 @@ impl State {
 
 impl IsTerminal for Input {
     fn is_terminal(&self) -> bool {
-        false
+        self.terminal
     }
 }
 
@@ -88,7 +96,7 @@ impl StdinStream for Input {
 
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         // A guest may ask again and again instead of waiting.
         let _ = state.poll_ready(&mut Context::from_waker(Waker::noop()));
         match state.take(size) {
@@ -102,7 +110,7 @@ impl InputStream for Input {
 #[async_trait::async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
-        std::future::poll_fn(|cx| self.0.lock().poll_ready(cx)).await;
+        std::future::poll_fn(|cx| self.state.lock().poll_ready(cx)).await;
     }
 }
 
@@ -112,7 +120,7 @@ impl AsyncRead for Input {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         std::task::ready!(state.poll_ready(cx));
         let taken = state.take(buffer.remaining())?;
         buffer.put_slice(&taken.unwrap_or_default());

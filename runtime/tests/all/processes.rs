@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use wpaas_runtime::{OneOff, OneOffError, Release, Sink};
 use wpaas_slug::{
     Limits, World,
     feed::{AppSpec, Change, DynoState, NodeLink, Scale},
+    one_off::{Input, OneOff, OneOffError, Output, Release, Run},
 };
 
 use crate::support::{Host, app, configure, host, process_type, slug_of, soon};
@@ -164,18 +164,20 @@ fn one_off(app: &AppSpec, command: &[&str]) -> OneOff {
     OneOff {
         release: Release::Current(app.id),
         command: command.iter().map(ToString::to_string).collect(),
+        shown: command.join(" "),
         kind: "run".into(),
         env: vec![],
-        stdin: None,
-        stdout: Sink::Log,
-        stderr: Sink::Log,
+        input: Input::Empty,
+        output: Output::Log,
+        terminal: false,
+        longest: std::time::Duration::from_secs(3_600),
     }
 }
 
 /// A one-off dyno whose output can be read.
 fn watched(app: &AppSpec, command: &[&str]) -> (OneOff, DuplexStream) {
     let (theirs, ours) = duplex(16);
-    (OneOff { stdout: Sink::Stream(Box::new(theirs)), ..one_off(app, command) }, ours)
+    (OneOff { output: Output::Stream(Box::new(theirs)), ..one_off(app, command) }, ours)
 }
 
 async fn text(mut stream: DuplexStream) -> String {
@@ -231,7 +233,7 @@ async fn streams_of_a_one_off_dyno_wait_for_the_slower_side() {
     let (host, app) = worker(&["deaf"], |limits| limits.guest_pipe_bytes = 4096).await;
     let (job, output) = watched(&app, &["worker.wasm", "cat"]);
     let (mut input, stdin) = duplex(16);
-    let job = OneOff { stdin: Some(Box::new(stdin)), ..job };
+    let job = OneOff { input: Input::Stream(Box::new(stdin)), ..job };
     let mut run = host.node.run(job).await.unwrap();
     let sent = "0123456789".repeat(10_000);
     let send = async {
@@ -254,20 +256,20 @@ async fn streams_of_a_one_off_dyno_wait_for_the_slower_side() {
 async fn one_off_dynos_can_be_stopped_and_do_not_run_for_ever() {
     let (host, app) = worker(&["deaf"], |limits| {
         limits.drain_ms = 100;
-        limits.one_off_ms = 60_000;
         limits.one_offs_per_app = 1;
     })
     .await;
     let start = async |what: &str| {
         let (job, mut output) = watched(&app, &["worker.wasm", what]);
         let (input, stdin) = duplex(16);
-        let run = host.node.run(OneOff { stdin: Some(Box::new(stdin)), ..job }).await.unwrap();
+        let run =
+            host.node.run(OneOff { input: Input::Stream(Box::new(stdin)), ..job }).await.unwrap();
         soon(output.read_exact(&mut [0; 6])).await.unwrap();
         (run, output, input)
     };
     let (mut run, output, _input) = start("serve").await;
     let refused = host.node.run(one_off(&app, &["worker"])).await;
-    assert!(matches!(refused, Err(OneOffError::TooMany(1))));
+    assert!(matches!(refused, Err(OneOffError::TooMany { limit: 1, .. })));
     run.stop();
     assert_eq!(text(output).await, "bye: Ok(0)\n");
     assert_eq!(soon(run.wait()).await, 0);
@@ -277,10 +279,67 @@ async fn one_off_dynos_can_be_stopped_and_do_not_run_for_ever() {
     assert_eq!(soon(run.wait()).await, 137);
     host.log.line(&format!("heroku[{}]: Error R12 (Exit timeout)", run.dyno())).await;
 
-    let (host, app) = worker(&["deaf"], |limits| limits.one_off_ms = 100).await;
-    let mut run = host.node.run(one_off(&app, &["worker.wasm", "spin"])).await.unwrap();
+    let longest = std::time::Duration::from_millis(100);
+    let job = OneOff { longest, ..one_off(&app, &["worker.wasm", "spin"]) };
+    let mut run = host.node.run(job).await.unwrap();
     assert_eq!(soon(run.wait()).await, 137);
     host.log.line("Stopping process: it ran for").await;
+}
+
+/// A one-off dyno at a terminal: what is typed goes in, what is shown comes out.
+async fn at_terminal(host: &Host, app: &AppSpec, what: &str) -> (Run, DuplexStream) {
+    let (theirs, ours) = duplex(1024);
+    let (read, write) = tokio::io::split(theirs);
+    let job = OneOff {
+        input: Input::Stream(Box::new(read)),
+        output: Output::Stream(Box::new(write)),
+        terminal: true,
+        ..one_off(app, &["worker.wasm", what])
+    };
+    (host.node.run(job).await.unwrap(), ours)
+}
+
+async fn shows(screen: &mut DuplexStream, text: &str) {
+    let mut shown = vec![0; text.len()];
+    soon(screen.read_exact(&mut shown)).await.unwrap();
+    assert_eq!(String::from_utf8(shown).unwrap(), text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_lines_are_edited_and_control_c_ends_the_process() {
+    let (host, app) = worker(&["deaf"], |_| {}).await;
+    let (mut run, mut terminal) = at_terminal(&host, &app, "tty").await;
+    shows(&mut terminal, "true true\r\n").await;
+    terminal.write_all(b"abd\x7fc\r").await.unwrap();
+    shows(&mut terminal, "abd\x08 \x08c\r\ngot \"abc\"\r\n").await;
+    terminal.write_all(b"\x04").await.unwrap();
+    shows(&mut terminal, "end\r\n").await;
+    assert_eq!(soon(run.wait()).await, 0);
+
+    for what in ["spin", "deaf"] {
+        let (mut run, mut terminal) = at_terminal(&host, &app, what).await;
+        shows(&mut terminal, "ready\r\n").await;
+        terminal.write_all(b"\x03").await.unwrap();
+        shows(&mut terminal, "^C\r\n").await;
+        assert_eq!(soon(run.wait()).await, 130);
+    }
+    let (mut run, mut terminal) = at_terminal(&host, &app, "deaf").await;
+    shows(&mut terminal, "ready\r\n").await;
+    drop(terminal);
+    assert_eq!(soon(run.wait()).await, 129, "who typed is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_may_go_to_the_log_as_well() {
+    let (host, app) = worker(&["deaf"], |_| {}).await;
+    let (job, output) = watched(&app, &["worker.wasm", "exit", "0"]);
+    let Output::Stream(stream) = job.output else { unreachable!() };
+    let job = OneOff { output: Output::Both(stream), input: Input::Silent, ..job };
+    let mut run = host.node.run(job).await.unwrap();
+    assert_eq!(text(output).await, "out\nerr\n");
+    assert_eq!(soon(run.wait()).await, 0);
+    host.log.line(&format!("app[{}]: out", run.dyno())).await;
+    host.log.line(&format!("app[{}]: err", run.dyno())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,7 +351,14 @@ async fn commands_that_are_none_are_refused() {
     };
     assert!(error(&["web"]).await.contains("answers requests"));
     let unknown = error(&["bash", "-l"]).await;
-    assert!(unknown.contains("\"bash\"") && unknown.contains("web, worker"), "{unknown}");
+    let says =
+        "\"bash\" is no command of this app; a dyno has no shell, and its process types are worker";
+    assert_eq!(unknown, says);
+    let unknown = error(&["workers"]).await;
+    assert!(
+        unknown.ends_with("is no command of this app; its process types are worker"),
+        "{unknown}"
+    );
     assert!(error(&[]).await.contains("no command"));
     assert!(error(&["attack.wasm"]).await.contains("cannot run as a dyno"));
     let nobody = crate::support::app("nobody", None);

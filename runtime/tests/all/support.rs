@@ -207,6 +207,7 @@ pub async fn slug(
         buildpack: "Test".into(),
         stack: on_stack.then(|| "test-stack".into()),
         processes: [("web".into(), web)].into(),
+        programs: [].into(),
         files,
     };
     let slug = Slug::new(config, &Limits::default()).unwrap();
@@ -264,6 +265,7 @@ pub async fn slug_with(
         buildpack: "Test".into(),
         stack: None,
         processes: processes.into_iter().map(|(name, process)| (name.into(), process)).collect(),
+        programs: [].into(),
         files,
     };
     let slug = Slug::new(config, &Limits::default()).unwrap();

@@ -16,6 +16,7 @@ fn config(files: Vec<FileEntry>) -> SlugConfig {
         buildpack: "Component".into(),
         stack: None,
         processes: BTreeMap::from([("web".into(), web)]),
+        programs: BTreeMap::new(),
         files,
     }
 }

@@ -7,7 +7,7 @@ mod services;
 
 pub(crate) use project::{Project, example};
 pub(crate) use server::{Server, dev_command, run_alone, run_alone_with};
-pub(crate) use services::{Identity, MariaDb, Postgres, Redis, Upstream};
+pub(crate) use services::{Identity, MariaDb, Postgres, Redis, Secure, Upstream};
 
 use std::{path::PathBuf, time::Duration};
 

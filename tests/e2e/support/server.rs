@@ -171,6 +171,11 @@ impl Server {
         &self.api
     }
 
+    /// Where the API and git answer over TLS.
+    pub(crate) fn tls(&self) -> String {
+        self.said("tls ").split(' ').next().unwrap().to_owned()
+    }
+
     /// The port that apps answer on.
     pub(crate) fn apps_port(&self) -> u16 {
         self.http.rsplit(':').next().unwrap().parse().unwrap()
@@ -269,6 +274,8 @@ fn command(home: &Path) -> Command {
     command
         .env("WPAAS_CONFIG_DIR", home.join("config"))
         .env("WPAAS_CACHE_DIR", test_cache().join("wpaas"))
+        .env("WPAAS_API_HTTPS", "127.0.0.1:0")
+        .env("WPAAS_RENDEZVOUS", "127.0.0.1:0")
         .env_remove("WPAAS_API")
         .env_remove("WPAAS_API_KEY")
         .env_remove("HEROKU_API_KEY")

@@ -283,3 +283,47 @@ impl Upstream {
         Self { _child: child, url: format!("http://localhost:{port}") }
     }
 }
+
+/// A server that says `hello` to any request, over TLS only.
+pub(crate) struct Secure {
+    pub(crate) port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Secure {
+    pub(crate) async fn start(identity: &Identity) -> Self {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+        use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+        let chain = CertificateDer::pem_file_iter(&identity.certificate).unwrap();
+        let chain = chain.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(chain, key).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(acceptor.accept(stream).await?);
+                    let mut line = String::new();
+                    while stream.read_line(&mut line).await? > 2 {
+                        line.clear();
+                    }
+                    let answer =
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+                    stream.write_all(answer).await?;
+                    stream.shutdown().await
+                });
+            }
+        });
+        Self { port, task }
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

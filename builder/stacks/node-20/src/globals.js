@@ -9,6 +9,7 @@ import { encodeForm } from './web/form-data.js';
 import { define } from './node/globals.js';
 import { trackEngineWork } from './loop/loop.js';
 import { startCall } from './loop/calls.js';
+import { notInSnapshot } from './snapshot/phase.js';
 
 // A browser's, and packages take their presence for a browser.
 const NOT_IN_NODE = ['location', 'self', 'WorkerLocation', 'addEventListener', 'removeEventListener', 'dispatchEvent'];
@@ -16,6 +17,7 @@ for (const name of [...NOT_IN_NODE, 'Atomics']) delete globalThis[name];
 
 const engineFetch = globalThis.fetch;
 define('fetch', function fetch(input, init) {
+  notInSnapshot(`it fetches ${input?.url ?? input}`);
   const end = startCall();
   const encoded = encodeForm(init);
   const response =

@@ -13,7 +13,7 @@ import zlib
 ROOT = "/python"
 # Nothing here can work without a screen, processes, threads or a C compiler.
 LEFT_OUT = {
-    "__pycache__", "config-3.14-wasm32-wasi", "curses", "dbm", "ensurepip", "idlelib", "lib2to3",
+    "__pycache__", "config-3.14-wasm32-wasi", "ctypes", "curses", "dbm", "ensurepip", "idlelib", "lib2to3",
     "pydoc_data", "site-packages", "test", "tkinter", "turtle.py", "turtledemo", "venv", "ssl.py",
 }
 

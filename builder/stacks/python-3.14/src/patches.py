@@ -40,7 +40,7 @@ def _anyio(module: object) -> None:
 
 
 # By the name of the module, which is changed when it has been imported.
-_LATER = {"anyio._backends._asyncio": _anyio}
+LATER = {"anyio._backends._asyncio": _anyio}
 
 
 class _Later:
@@ -48,7 +48,7 @@ class _Later:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> object:
         """Of `importlib.abc.MetaPathFinder`."""
-        change = _LATER.get(name)
+        change = LATER.get(name)
         spec = PathFinder.find_spec(name, path, target) if change else None
         if spec is None or spec.loader is None:
             return None

@@ -8,12 +8,14 @@ import packed
 packed.install("/0/stdlib.packed")
 
 # What servers import, so that a process does not unpack it again.
+import _multiprocessing  # noqa: E402, F401
 import argparse  # noqa: E402, F401
 import base64  # noqa: E402, F401
 import concurrent.futures  # noqa: E402, F401
 import configparser  # noqa: E402, F401
 import contextvars  # noqa: E402, F401
 import copy  # noqa: E402, F401
+import ctypes.util  # noqa: E402, F401
 import dataclasses  # noqa: E402, F401
 import datetime  # noqa: E402, F401
 import decimal  # noqa: E402, F401
@@ -68,13 +70,17 @@ import hashes  # noqa: E402
 import launch  # noqa: E402
 import patches  # noqa: E402
 import servers  # noqa: E402, F401
+import supplied  # noqa: E402
+import tls  # noqa: E402
 import wsgi_server  # noqa: E402
 import zones  # noqa: E402
 from componentize_py_types import Err  # noqa: E402
 
 hashes.install()
 patches.install()
+tls.install()
 zones.install("/0/zones.packed")
+supplied.install("/0/natives", "/0/later")
 
 # Where a build of the app puts what it requires.
 SITE_PACKAGES = "/app/.heroku/python/lib/python3.14/site-packages"

@@ -1,18 +1,22 @@
-"""Stands in for the module `ssl`: TLS is the host's (see docs/network.md), and there is no OpenSSL here.
+"""Stands in for the module `ssl`: TLS is the host's (see docs/python.md), and there is no OpenSSL here.
 
-Servers and clients import it for names that their options mention. Whoever wants to use it is told at that moment.
+A client's socket is connected anew, by a name that asks the host for TLS. The host verifies the server's certificate, by the
+system's authorities or those of the egress rule; what a context says of that makes no difference.
 """
 
+import socket
 from enum import IntEnum, IntFlag
 
-HAS_SNI = HAS_ALPN = HAS_NPN = HAS_TLSv1_2 = HAS_TLSv1_3 = HAS_NEVER_CHECK_COMMON_NAME = False
-OPENSSL_VERSION = "none"
-OPENSSL_VERSION_INFO = (0, 0, 0, 0, 0)
-OPENSSL_VERSION_NUMBER = 0
+HAS_SNI = HAS_TLSv1_2 = HAS_TLSv1_3 = True
+HAS_ALPN = HAS_NPN = HAS_NEVER_CHECK_COMMON_NAME = False
+# Packages compare it; the TLS is the host's, and no older than this.
+OPENSSL_VERSION = "OpenSSL 3.0.0 (in its place, the host's TLS)"
+OPENSSL_VERSION_INFO = (3, 0, 0, 0, 0)
+OPENSSL_VERSION_NUMBER = 0x30000000
 
 
 class SSLError(OSError):
-    """As everywhere; nothing here raises it."""
+    """As everywhere."""
 
 
 class SSLZeroReturnError(SSLError):
@@ -103,7 +107,7 @@ SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_ERROR_EOF = 2, 3, 8
 
 
 class SSLContext:
-    """Can be made and configured, as libraries do for connections that may never want it, and not be used."""
+    """Can be made and configured; the host decides."""
 
     check_hostname = False
     hostname_checks_common_name = False
@@ -119,6 +123,8 @@ class SSLContext:
 
     def __init__(self, protocol: int = _SSLMethod.PROTOCOL_TLS) -> None:
         self.protocol = protocol
+        if protocol == _SSLMethod.PROTOCOL_TLS_CLIENT:
+            self.check_hostname, self.verify_mode = True, VerifyMode.CERT_REQUIRED
 
     def _nothing(self, *_args: object, **_options: object) -> None:
         """It would matter if there were TLS."""
@@ -139,18 +145,82 @@ class SSLContext:
         """None."""
         return []
 
-    def wrap_socket(self, *_args: object, **_options: object) -> None:
+    def wrap_socket(
+        self, sock: socket.socket, server_side: bool = False, do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True, server_hostname: str | None = None, session: object = None,
+    ) -> "SSLSocket":
+        """A new connection to the same server, on which the host does TLS; `sock`, on which nothing was sent, is closed."""
+        if server_side:
+            raise NotImplementedError("There is no TLS inside a dyno: requests reach the app in clear")
+        if not server_hostname:
+            raise ValueError("check_hostname requires server_hostname: the host verifies the server's certificate")
+        port, timeout = sock.getpeername()[1], sock.gettimeout()
+        sock.close()
+        address = socket.getaddrinfo(name_for(server_hostname), port, type=socket.SOCK_STREAM)[0]
+        wrapped = SSLSocket(*address[:3])
+        wrapped.context, wrapped.server_hostname = self, server_hostname
+        try:
+            wrapped.settimeout(timeout or None)
+            wrapped.connect(address[4])
+            wrapped.settimeout(timeout)
+        except OSError as error:
+            wrapped.close()
+            if isinstance(error, ConnectionRefusedError):
+                raise SSLError(1, f"the host has no TLS connection to {server_hostname}; the app's log says why") from None
+            raise
+        return wrapped
+
+    def wrap_bio(self, *_args: object, **_options: object) -> None:
         """Says why not."""
         raise NotImplementedError(
-            "There is no TLS inside a dyno: connect in clear, and let the platform add TLS by an egress rule with "
-            "`tls` or `pgtls`; requests reach the app in clear anyway"
+            "There is no TLS inside a dyno, and so none on bytes in memory; asyncio's and anyio's connections have it"
         )
 
-    wrap_bio = wrap_socket
+
+def name_for(host: str) -> str:
+    """The name by which a dyno reaches `host` with TLS by the host (`runtime/src/net/secure.rs`)."""
+    return host.rstrip(".") + ".tls.internal"
 
 
-class SSLSocket:
-    """Never made."""
+class SSLSocket(socket.socket):
+    """A socket on which the host does TLS: what is written and read here is in clear."""
+
+    context: SSLContext
+    server_hostname: str
+    server_side = False
+    session = session_reused = None
+    # httpcore looks for the object below, and asks it what the server speaks.
+    _sslobj = property(lambda self: self)
+
+    def do_handshake(self, block: bool = False) -> None:
+        """It was done when the socket was connected."""
+
+    def getpeercert(self, binary_form: bool = False) -> dict | bytes | None:
+        """The host has it, and found it to be in order."""
+        if binary_form:
+            return None
+        return {"subject": ((("commonName", self.server_hostname),),), "subjectAltName": (("DNS", self.server_hostname),)}
+
+    def version(self) -> str:
+        """At least 1.2."""
+        return "TLSv1.3"
+
+    def cipher(self) -> tuple[str, str, int]:
+        """Not known here."""
+        return ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)
+
+    def selected_alpn_protocol(self) -> None:
+        """None was asked for: HTTP/1.1."""
+
+    selected_npn_protocol = compression = shared_ciphers = get_channel_binding = selected_alpn_protocol
+
+    def pending(self) -> int:
+        """Nothing is kept back here."""
+        return 0
+
+    def unwrap(self) -> socket.socket:
+        """TLS ends with the connection."""
+        return self
 
 
 class SSLObject:

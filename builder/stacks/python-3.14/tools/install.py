@@ -66,6 +66,8 @@ class Package:
         self.version = re.search(r"^Version: *(.+)$", head, re.MULTILINE)[1]
         wanted = re.findall(r"^Requires-Dist: *([\w.-]+)(.*)$", head, re.MULTILINE)
         self.requires = {normal(name) for name, rest in wanted if "extra ==" not in rest}
+        # What it wants in one version only.
+        self.pinned = re.findall(r"^Requires-Dist: *([\w.-]+) *\(?== *([\w.]+)", head, re.MULTILINE)
         record = (info / "RECORD").read_text("utf-8", "replace").splitlines()
         self.files = [line.rsplit(",", 2)[0].strip('"') for line in record]
 
@@ -84,8 +86,14 @@ class Package:
         return sorted({file.split("/")[0].split(".")[0] for file in native if ".libs/" not in file})
 
 
-def fetch(app: Path, site: Path, cache: str) -> None:
-    """Runs uv."""
+def supplied() -> dict[str, str]:
+    """The packages whose native modules are a part of the stack, with their versions."""
+    wheels = [wheel.name.split("-") for wheel in (HERE.parent / "wheels").glob("*.whl")]
+    return {normal(name): version for name, version, *_ in wheels}
+
+
+def fetch(app: Path, site: Path, cache: str, instead: list[str | Path]) -> tuple[bool, str]:
+    """Runs uv, with the further options `instead`; whether it could, and what it says."""
     environment = dict(os.environ)
     for pip, uv in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "UV_INDEX")):
         if pip in environment:
@@ -98,15 +106,55 @@ def fetch(app: Path, site: Path, cache: str) -> None:
         command += ["--no-progress", "--link-mode", "copy", *extra]
         for file in files:
             command += ["-r", file]
-        if subprocess.run(command, cwd=app, env=environment).returncode:
-            fail("the packages could not be installed: uv says above why. Packages need a wheel, for any machine or "
-                 "for Linux, and Python 3.14")
+        command += instead
+        done = subprocess.run(command, cwd=app, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+        return not done.returncode, done.stderr
+
+
+def installed(site: Path) -> list[Package]:
+    """What is there."""
+    return [Package(site, info) for info in sorted(site.glob("*.dist-info"))]
+
+
+def fetch_all(app: Path, site: Path, cache: str) -> None:
+    """Fetches what is required. What has its native code in the stack is taken in the stack's version, and psycopg in the
+    place of psycopg2 where Django asks for it."""
+    versions, native = supplied(), HERE.parent / "native"
+    wheels = ["--overrides", native / "wheels.txt"] if versions else []
+    done, said = fetch(app, site, cache, wheels)
+    found = installed(site)
+    if done:
+        pins = [(f"{package.name} {package.version}", pin) for package in found for pin in package.pinned]
+        others = [user for user, (name, version) in pins if versions.get(name, version) != version]
+    else:
+        # They may have no wheels for this Python, or not go with what else is required.
+        others = [name for name in versions if name in said]
+    old = requirements.names_django(app) and (
+        any(package.name in ("psycopg2", "psycopg2-binary") for package in found) or not done and "psycopg2" in said
+    )
+    instead: list[str | Path] = []
+    if others:
+        print(f" !     {', '.join(others)}: the stack has the native code of another version. Taken instead:")
+        instead += ["--overrides", native / "with.txt", "-r", native / "with.txt"]
+    if old:
+        print(" !     psycopg2 is native code, which cannot run here. psycopg 3 is taken instead, and Django takes it as well;")
+        print(" !     code that imports psycopg2 itself has to import psycopg")
+        instead += ["--overrides", HERE / "no-psycopg2.txt", "-r", HERE / "psycopg.txt"]
+    if instead:
+        shutil.rmtree(site)
+        site.mkdir()
+        done, said = fetch(app, site, cache, [*wheels, *instead])
+    print(said, end="", file=sys.stderr, flush=True)
+    if not done:
+        fail("the packages could not be installed: uv says above why. Packages need a wheel, for any machine or "
+             "for Linux, and Python 3.14")
 
 
 def sort_out(site: Path, code: str, app: Path) -> None:
     """Deletes native code, and with it the packages that others do without."""
     table = tomllib.loads((HERE / "native.toml").read_text())
-    packages = [Package(site, info) for info in sorted(site.glob("*.dist-info"))]
+    packages = installed(site)
+    versions = supplied()
     doubtful: dict[str, list[str]] = {}
     problems: list[str] = []
 
@@ -123,6 +171,9 @@ def sort_out(site: Path, code: str, app: Path) -> None:
         if package.name in table["optional"]:
             package.remove()
             print(f"{package.name} is left out, it is native code: {table['optional'][package.name]}")
+        elif package.name in versions:
+            for file in native:  # Of the machine that uv resolved for.
+                (site / file).unlink()
         elif package.name in table["instead"] and native:
             problem(package, f"has native code, which cannot run here; instead: {table['instead'][package.name]}")
         elif native:
@@ -154,7 +205,7 @@ def main(code: str, app: Path, cache: str) -> None:
     prefix, site = app / PREFIX, app / SITE
     shutil.rmtree(prefix, ignore_errors=True)
     site.mkdir(parents=True)
-    fetch(app, site, cache)
+    fetch_all(app, site, cache)
     if (site / "bin").is_dir():
         (site / "bin").rename(prefix / "bin")
     sort_out(site, code, app)

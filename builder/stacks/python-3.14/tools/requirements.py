@@ -15,11 +15,20 @@ FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt", "pyprojec
 
 def chosen(app: Path) -> str:
     """The file that counts."""
+    return next(file for file in FILES if (app / file).is_file())
+
+
+def _say_others(app: Path) -> None:
+    """Files that somebody may take for the one that counts."""
     there = [file for file in FILES if (app / file).is_file()]
     if there[1:] and set(there[1:]) - {"pyproject.toml", "Pipfile"}:
         others = ", ".join(file for file in there[1:] if file not in ("pyproject.toml", "Pipfile"))
         print(f" !     {there[0]} says what is installed; {others} is not read")
-    return there[0]
+
+
+def names_django(app: Path) -> bool:
+    """Whether the file that counts asks for Django."""
+    return "django" in (app / chosen(app)).read_text("utf-8", "replace").lower()
 
 
 def _line(name: str, version: str, extras: list[str], markers: str, hashes: list[str]) -> str:
@@ -69,6 +78,7 @@ def _poetry(locked: dict) -> list[str]:
 def find(app: Path, uv: list[str], environment: dict[str, str]) -> Iterator[tuple[list[str], list[str]]]:
     """Files of requirements that uv reads, and its further options."""
     file = chosen(app)
+    _say_others(app)
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory) / "requirements.txt"
         match file:

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{ApiSlug, App, Release},
-    commands::Context,
+    commands::{Context, releases},
     dirs,
     progress::Bytes as Bar,
 };
@@ -51,6 +51,7 @@ pub(super) async fn deploy(
     let body = json!({ "slug": slug.id });
     let release = client.post(&["apps", &app.name, "releases"], &body).await?;
     let release: Release = client.parse(&release)?;
+    let release = releases::settled(context, &app.name, release).await?;
     steps.end("release");
     Ok(Deployed {
         app: app.name.clone(),
@@ -92,6 +93,7 @@ async fn build(
         store,
         limits: context.limits.clone(),
         hidden: vec![dirs::config()?],
+        snapshots: crate::snapshot::program(),
     })?;
     let output = Output::new(move |line| {
         use std::io::Write as _;
@@ -179,6 +181,7 @@ mod tests {
             buildpack: "Node.js".into(),
             stack: Some("node-20".into()),
             processes: [("web".to_owned(), web)].into(),
+            programs: [].into(),
             files,
         };
         let slug = Slug::new(config, &Limits::default()).unwrap();

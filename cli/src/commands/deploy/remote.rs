@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{App, Build, BuildStatus, Release, Source},
-    commands::Context,
+    commands::{Context, releases},
     progress::Bytes,
 };
 
@@ -75,9 +75,14 @@ pub(super) async fn deploy(
     let release = build.release.context("the build succeeded and made no release")?;
     let id = release.id.to_string();
     let release: Release = client.get_as(&["apps", &app.name, "releases", &id]).await?;
+    // Its output was part of the build's.
     if release.status == "failed" {
-        bail!("v{} was built and could not be released", release.version);
+        bail!(
+            "v{} was built and could not be released: its release command failed",
+            release.version
+        );
     }
+    let release = releases::settled(context, &app.name, release).await?;
     // The platform says when a release is live; a complaint instead means that the node did not take it.
     if let Some(complaints) = complaints.filter(|_| !live) {
         bail!("v{} is recorded and not live: {complaints}", release.version);

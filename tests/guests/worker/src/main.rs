@@ -6,13 +6,14 @@
 //! | `cat` | copies standard input to standard output, then exits |
 //! | `serve` | prints `ready`, waits for the end of standard input, prints `bye` and exits |
 //! | `deaf` | prints `ready` and sleeps for ever, whatever standard input says |
+//! | `tty` | says which of its streams are a terminal, then repeats lines until standard input ends |
 //! | `exit CODE` | prints to both outputs and exits |
 //! | `trap`, `spin`, `flood` | panics, loops, prints for ever |
 //! | `alloc` | takes memory until there is none |
 
 use std::{
     env,
-    io::{self, Read, Write},
+    io::{self, IsTerminal, Read, Write},
     process::exit,
     thread::sleep,
     time::Duration,
@@ -41,6 +42,14 @@ fn main() {
             loop {
                 sleep(Duration::from_secs(3600));
             }
+        }
+        Some("tty") => {
+            let (stdin, stdout) = (io::stdin(), io::stdout());
+            println!("{} {}", stdin.is_terminal(), stdout.is_terminal());
+            for line in stdin.lines() {
+                println!("got {:?}", line.unwrap());
+            }
+            println!("end");
         }
         Some("exit") => {
             println!("out");

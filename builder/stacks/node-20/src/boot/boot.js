@@ -34,7 +34,8 @@ export async function appServer() {
   return server;
 }
 
-async function boot() {
+/** Starts the app and waits until it listens; false when it does not. */
+export async function boot() {
   const { bootTimeoutMs, bundle, argv } = parseArguments(getArguments());
   startProcess(getEnvironment(), argv);
   const deadline = nowMs() + bootTimeoutMs;

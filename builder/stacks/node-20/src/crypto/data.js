@@ -1,12 +1,14 @@
 // What all of node:crypto shares: hashes by name, bytes from what apps give, results in the encoding asked for.
-import { md5, ripemd160, sha1 } from '@noble/hashes/legacy.js';
-import { sha224, sha256, sha384, sha512, sha512_224, sha512_256 } from '@noble/hashes/sha2.js';
+import { ripemd160 } from '@noble/hashes/legacy.js';
+import { sha224, sha512_224, sha512_256 } from '@noble/hashes/sha2.js';
 import { sha3_224, sha3_256, sha3_384, sha3_512 } from '@noble/hashes/sha3.js';
 import buffer from '../node/buffer.js';
 import { defer } from '../loop/work.js';
 import { codedError, invalidArgType } from '../lang/codes.js';
+import { NATIVE } from './digests.js';
 
 const { Buffer } = buffer;
+const { md5, sha1, sha256, sha384, sha512 } = NATIVE;
 
 export const HASHES = {
   md5,

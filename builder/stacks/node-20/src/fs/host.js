@@ -2,6 +2,7 @@
 import { getDirectories } from 'wasi:filesystem/preopens@0.2.10';
 import path from '../node/path.js';
 import { hostError } from '../wasi/errors.js';
+import { beforeFreeze } from '../snapshot/phase.js';
 
 // wasi:filesystem error code -> [Node's code, errno, text]
 const ERRORS = {
@@ -60,6 +61,10 @@ export function guarded(call, syscall, from, to) {
 }
 
 let preopens;
+beforeFreeze(() => {
+  for (const { descriptor } of preopens ?? []) descriptor[Symbol.dispose]();
+  preopens = undefined;
+});
 
 /** The preopened directory that holds `file`, and the path inside it. */
 export function locate(file, syscall) {

@@ -77,6 +77,9 @@ export function openSync(file, flags = 'r', _mode) {
   return fd;
 }
 
+/** The files that are open. */
+export const openFiles = () => [...open.values()].map(({ name }) => name);
+
 /** What is behind `fd`. */
 export function entryOf(fd, syscall) {
   if (typeof fd !== 'number') throw invalidArgType('fd', 'of type number', fd);

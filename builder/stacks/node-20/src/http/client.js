@@ -13,6 +13,7 @@ import { urlToHttpOptions } from '../node/url.js';
 import buffer from '../node/buffer.js';
 import { ConnectionInfo } from './socket.js';
 import { IncomingMessage } from './incoming.js';
+import { notInSnapshot } from '../snapshot/phase.js';
 import { OutgoingMessage } from './outgoing.js';
 import { STATUS_CODES } from './status.js';
 
@@ -75,6 +76,7 @@ export function ClientRequest(input, second, third, protocol = 'http:') {
   const defaultPort = settings.protocol === 'https:' ? 443 : 80;
   this.port = Number(settings.port || settings.defaultPort || defaultPort);
   this.path = settings.path ?? '/';
+  notInSnapshot(`it requests ${this.protocol}//${this.host}:${this.port}${this.path}`);
   this.agent = settings.agent;
   this.reusedSocket = false;
   this.maxHeadersCount = null;

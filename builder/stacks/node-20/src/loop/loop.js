@@ -52,6 +52,9 @@ export function trackEngineWork(promise) {
 /** Whether the engine has unfinished work of the app. */
 export const engineBusy = () => engineWork > 0;
 
+/** Whether the app waits for something of the host. */
+export const waitsForHost = () => waits.size > 0;
+
 /** Forgets that the engine was used; for the start of a request, when nothing of it can be left. */
 export function forgetEngineWork() {
   engineUsed = engineWork > 0;

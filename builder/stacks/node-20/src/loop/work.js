@@ -32,6 +32,12 @@ export function restartTimer(timer) {
   added();
 }
 
+/** Starts all timers anew, in a process whose clock is another one. */
+export function restartTimers() {
+  const now = nowMs();
+  for (const timer of timers.values()) timer.due = now + timer.ms;
+}
+
 export const removeTimer = (id) => timers.delete(id);
 export const timerById = (id) => timers.get(id);
 

@@ -6,8 +6,13 @@ import { whenReady } from '../loop/loop.js';
 import { hostError } from '../wasi/errors.js';
 import { fromHost, isIP } from './address.js';
 import { lookupError } from './errors.js';
+import { beforeFreeze, notInSnapshot } from '../snapshot/phase.js';
 
 let handle;
+beforeFreeze(() => {
+  handle?.[Symbol.dispose]();
+  handle = undefined;
+});
 
 /** The dyno's network. */
 export const network = () => (handle ??= instanceNetwork());
@@ -16,6 +21,7 @@ export const network = () => (handle ??= instanceNetwork());
 export function addressesOf(hostname, done) {
   const literal = isIP(hostname);
   if (literal !== 0) return done(null, [{ address: hostname, family: literal }]);
+  notInSnapshot(`it looks up ${hostname}`);
   let stream;
   try {
     stream = resolveAddresses(network(), hostname);

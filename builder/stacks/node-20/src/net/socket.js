@@ -9,6 +9,7 @@ import { createNotImplementedError } from '../lang/unavailable.js';
 import { Connection } from './connection.js';
 import { socketError } from './errors.js';
 import { addressesOf } from './lookup.js';
+import { notInSnapshot } from '../snapshot/phase.js';
 
 const { Duplex } = stream;
 const { Buffer } = buffer;
@@ -75,6 +76,7 @@ proto.connect = function connect(...args) {
   if (options.path) throw createNotImplementedError('net.Socket.connect(path)');
   const port = portOf(options);
   const host = options.host ?? 'localhost';
+  notInSnapshot(`it connects to ${host}:${port}`);
   if (callback) this.once('connect', callback);
   this.connecting = true;
   this._host = host;

@@ -7,6 +7,7 @@ import { createNotImplementedError } from '../lang/unavailable.js';
 import { invalidArgType } from '../lang/codes.js';
 import { readStdin, writeStdio } from '../wasi/stdio.js';
 import stream from './stream.js';
+import { noteEnv } from '../snapshot/phase.js';
 
 const VERSION = '20.20.2';
 
@@ -37,7 +38,18 @@ const env = new Proxy(environment, {
   },
   // The environment is an ordinary object to the app.
   getPrototypeOf: () => Object.prototype,
-  get: (target, name) => (name in target ? target[name] : Object.prototype[name]),
+  get(target, name) {
+    noteEnv(name);
+    return name in target ? target[name] : Object.prototype[name];
+  },
+  has(target, name) {
+    noteEnv(name);
+    return Reflect.has(target, name);
+  },
+  ownKeys(target) {
+    noteEnv('*');
+    return Reflect.ownKeys(target);
+  },
 });
 
 let directory = '/app';
@@ -188,9 +200,18 @@ Object.defineProperties(process, {
 
 setProcess(process);
 
+// The names that the host gave; the app's own assignments are not among them.
+let given = [];
+
+/** Takes away what the host gave, so that another host can give its own. What the app has set stays. */
+export function forgetEnvironment() {
+  for (const [name, value] of given) if (environment[name] === value) delete environment[name];
+}
+
 /** Sets what the host gives to a dyno: `vars` as [name, value] pairs, `args` as process.argv without the engine. */
 export function startProcess(vars, args) {
   startedAt = nowMs();
+  given = vars;
   for (const [name, value] of vars) {
     // The engine's bindings would print every host call to this app's log.
     if (name !== 'JCO_DEBUG') environment[name] = value;

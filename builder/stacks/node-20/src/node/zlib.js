@@ -3,9 +3,12 @@
 import stream from './stream.js';
 import { defer } from '../loop/work.js';
 import { Flate, runSync, toBytes, zlibError } from '../zlib/flate.js';
+import { BrotliReader, brotliCompress, brotliCompressSync, brotliDecompressSync } from '../zlib/brotli.js';
+import { maybeLater } from '../crypto/data.js';
 import unenvZlib from 'unenv/node/zlib';
 
 const { constants } = unenvZlib;
+const brotliFunctions = { brotliCompress, brotliCompressSync, brotliDecompressSync };
 const { Z_NO_FLUSH, Z_FINISH, Z_FULL_FLUSH, Z_DATA_ERROR } = constants;
 
 // What a stream holds back until it knows whether it will be flushed; zlib itself holds back about as much.
@@ -171,5 +174,14 @@ for (const [name, formats] of Object.entries(KINDS)) {
   zlib[`${once}Sync`] = (data, options) => runSync(name, data, options);
 }
 
-// Brotli is left out, not refused: packages look whether it is there, and go on with gzip.
+Object.defineProperty(BrotliReader, 'name', { value: 'BrotliDecompress' });
+Object.assign(zlib, brotliFunctions, {
+  BrotliDecompress: BrotliReader,
+  createBrotliDecompress: (options) => new BrotliReader(options),
+  brotliDecompress(data, options, callback) {
+    if (typeof options === 'function') [options, callback] = [undefined, options];
+    maybeLater(() => brotliFunctions.brotliDecompressSync(data, options), callback);
+  },
+});
+
 export default zlib;

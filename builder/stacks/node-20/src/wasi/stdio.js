@@ -5,6 +5,7 @@ import { getStderr } from 'wasi:cli/stderr@0.2.10';
 
 import { whenReady } from '../loop/loop.js';
 import { readNow } from './streams.js';
+import { beforeFreeze } from '../snapshot/phase.js';
 
 // The host accepts at most this much in one blocking write (wasi:io).
 const LARGEST_WRITE = 4096;
@@ -25,6 +26,11 @@ export function writeStdio(fd, data) {
 }
 
 let stdin;
+beforeFreeze(() => {
+  for (const stream of [...streams, stdin]) stream?.[Symbol.dispose]();
+  streams.fill(undefined);
+  stdin = undefined;
+});
 // What was read before the app asked for it: bytes, or null for the end.
 let early;
 let appReads = false;

@@ -3,9 +3,8 @@
 import { cbc, ctr, gcm } from '@noble/ciphers/aes.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
-import { sha1 } from '@noble/hashes/legacy.js';
 import { pbkdf2 } from '@noble/hashes/pbkdf2.js';
-import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
+import { NATIVE } from '../crypto/digests.js';
 
 const { subtle } = globalThis.crypto;
 const engine = {};
@@ -14,7 +13,7 @@ for (const name of ['importKey', 'sign', 'verify', 'digest']) engine[name] = sub
 const kBytes = Symbol('bytes');
 const DERIVING = new Set(['PBKDF2', 'HKDF']);
 const AES = { 'AES-GCM': gcm, 'AES-CBC': cbc, 'AES-CTR': ctr };
-const HASHES = { 'SHA-1': sha1, 'SHA-256': sha256, 'SHA-384': sha384, 'SHA-512': sha512 };
+const HASHES = { 'SHA-1': NATIVE.sha1, 'SHA-256': NATIVE.sha256, 'SHA-384': NATIVE.sha384, 'SHA-512': NATIVE.sha512 };
 const BLOCK_BYTES = { 'SHA-1': 64, 'SHA-256': 64, 'SHA-384': 128, 'SHA-512': 128 };
 
 const named = (algorithm) => (typeof algorithm === 'string' ? { name: algorithm } : algorithm);

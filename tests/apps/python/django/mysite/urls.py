@@ -5,5 +5,6 @@ from notes import views
 urlpatterns = [
     path("", views.notes),
     path("add", views.add),
+    path("orm", views.orm),
     path("admin/", admin.site.urls),
 ]

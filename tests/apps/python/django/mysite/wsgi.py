@@ -1,4 +1,4 @@
-"""A dyno has its own files, and the database is one of them: each process makes it anew."""
+"""Migrates when it starts: a database in the dyno's own files ends with it."""
 
 import os
 
@@ -11,4 +11,5 @@ from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
 call_command("migrate", verbosity=0)
-User.objects.create_superuser("admin", password=os.environ["ADMIN_PASSWORD"])
+if not User.objects.exists():
+    User.objects.create_superuser("admin", password=os.environ["ADMIN_PASSWORD"])

@@ -6,6 +6,22 @@ module.exports = async (check) => {
     await check(`hash ${name}`, () => crypto.createHash(name).update('hello').update(Buffer.from(' world')).digest('hex'));
     await check(`hmac ${name}`, () => crypto.createHmac(name, 'key').update('hello').digest('base64'));
   }
+  for (const name of ['md5', 'sha1', 'sha256', 'sha384', 'sha512']) {
+    for (const length of [0, 1, 55, 56, 63, 64, 111, 112, 128, 255, 256, 257, 1000, 70_000]) {
+      const bytes = Buffer.alloc(length, 'abc');
+      await check(`${name} of ${length} bytes`, () => {
+        const hash = crypto.createHash(name);
+        for (let at = 0; at < length; at += 17_001) hash.update(bytes.subarray(at, at + 17_001));
+        return [hash.digest('hex'), crypto.createHmac(name, bytes.subarray(0, 200)).update(bytes).digest('hex')];
+      });
+    }
+    await check(`${name}: what changes after update`, () => {
+      const bytes = Buffer.from('before');
+      const hash = crypto.createHash(name).update(bytes);
+      bytes.fill(0);
+      return hash.digest('hex');
+    });
+  }
   await check('digest buffer', () => crypto.createHash('sha1').update('x').digest());
   await check('digest base64url', () => crypto.createHash('sha1').update('x').digest('base64url'));
   await check('digest twice', () => {

@@ -85,4 +85,29 @@ module.exports = async (check) => {
     return Buffer.concat(parts).length;
   });
   await check('codes', () => [zlib.codes.Z_DATA_ERROR, zlib.codes[-3]]);
+
+  const brotli = Buffer.from('G7gB+B0JNk50bySG12JlaHIahIWNTrKlveUhwDCYDyRDzkBlhl+iVwI=', 'base64');
+  const inParts = Buffer.from('i3cAAAQccqSfXyWw1qpBZqsF0h6aXRgYCABAAqAIGawKTn0cAyAACHRoaXJkAw==', 'base64');
+  const message = (run) => {
+    try {
+      return run();
+    } catch (error) {
+      return error.message;
+    }
+  };
+  await check('brotli', () => zlib.brotliDecompressSync(brotli).toString());
+  await check('brotli in parts', () => zlib.brotliDecompressSync(inParts).toString());
+  await check('brotli, later', async () => (await promisify(zlib.brotliDecompress)(brotli)).length);
+  await check('brotli stream', async () => {
+    const chunks = [];
+    await pipeline(Readable.from([inParts.subarray(0, 9), inParts.subarray(9)]), zlib.createBrotliDecompress(), async (source) => {
+      for await (const chunk of source) chunks.push(chunk);
+    });
+    return Buffer.concat(chunks).length;
+  });
+  await check('brotli cut off', () => zlib.brotliDecompressSync(brotli.subarray(0, 20)));
+  await check('brotli garbage', () => message(() => zlib.brotliDecompressSync(Buffer.alloc(300, 'garbage!'))));
+  await check('brotli too large', () => zlib.brotliDecompressSync(brotli, { maxOutputLength: 10 }));
+  await check('brotli of nothing', () => zlib.brotliDecompressSync(Buffer.alloc(0)));
+  await check('brotli of a wrong type', () => zlib.brotliDecompressSync(5));
 };

@@ -1,0 +1,240 @@
+//! examples/node-express on native Node.js, on Cloudflare's workerd and on wpaas: requests a second, the first request
+//! of a cold app, memory, and what many requests leave behind.
+
+use std::{
+    fmt::Write as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use tokio::process::Command;
+
+use crate::{
+    app::{App, checkout, node, npm_ci},
+    cold::{self, Row},
+    component,
+    peers::Peer,
+    process,
+    report::{self, Target, max_ms, median, percentile_ms},
+    server::{self, Server},
+    wrk,
+};
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Seconds of each round
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Rounds of each server, in turn
+    #[arg(long, default_value_t = 4)]
+    rounds: usize,
+    /// Cold apps, and starts of each peer
+    #[arg(long, default_value_t = 20)]
+    cold: u32,
+    /// Requests to one app with a single dyno
+    #[arg(long, default_value_t = 50_000)]
+    requests: u32,
+}
+
+/// Connections of wrk.
+const CONNECTIONS: u32 = 16;
+/// How often memory is looked at while requests come in.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// One of the servers.
+struct Contestant<'a> {
+    name: &'static str,
+    url: String,
+    host: String,
+    pid: u32,
+    /// Memory before the load; what a process starts with is its own, a node's is all apps'.
+    before: f64,
+    cold: &'a Row,
+    runs: Vec<wrk::Run>,
+}
+
+/// Measures, prints the table, keeps it, and fails when a target is missed.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let app = App::new()?;
+    npm_ci(&app).await?;
+    let worker = worker(&app).await?;
+    let home = server::home()?;
+    deploy(&home, &app, args.cold).await?;
+
+    let ours = ours_cold(&home, args.cold).await?;
+    let nodes = "node server.js";
+    let nodes = cold::started(nodes, args.cold, |port| node(&app, port, &["server.js"])).await?;
+    let workers = cold::started("workerd serve", args.cold, |port| {
+        Ok(workerd(worker.path(), port)?.kill_on_drop(true).spawn()?)
+    })
+    .await?;
+
+    let server = Server::start(&home, &[]).await?;
+    let mut native = Command::new("node");
+    let port = process::free_port()?;
+    native.arg("server.js").env("PORT", port.to_string()).current_dir(app.path());
+    let native = Peer::start(native, port).await?;
+    let port = process::free_port()?;
+    let workerd = Peer::start(workerd(worker.path(), port)?, port).await?;
+    let one = |name, url, host, pid, cold| {
+        let before = process::memory(pid)?.private_mib;
+        anyhow::Ok(Contestant { name, url, host, pid, before, cold, runs: Vec::new() })
+    };
+    let local = || "localhost".to_owned();
+    let mut all = [
+        one("native Node.js", native.url(), local(), native.pid()?, &nodes)?,
+        one("workerd", workerd.url(), local(), workerd.pid()?, &workers)?,
+        one("wpaas", server.url.clone(), Server::host("express"), server.running.pid()?, &ours)?,
+    ];
+    for round in 0..=args.rounds {
+        for one in &mut all {
+            let time = Duration::from_secs(args.seconds);
+            let run = wrk::run(&one.url, &one.host, CONNECTIONS, time).await?;
+            // The first compiles, and starts dynos.
+            if round > 0 {
+                eprintln!("round {round}: {} {:.0}/s", one.name, run.per_second);
+                one.runs.push(run);
+            }
+        }
+    }
+    let (mut text, mut targets) = table(&all)?;
+    parked(&server, args.cold, &mut text).await?;
+    recycling(&server, args.requests, &mut text, &mut targets).await?;
+    report::conclude("node", &text, &targets)
+}
+
+/// The app as a worker: one file, and workerd's configuration beside it.
+async fn worker(app: &App) -> anyhow::Result<tempfile::TempDir> {
+    let directory = tempfile::tempdir()?;
+    let own = checkout().join("bench/apps/workerd");
+    std::fs::copy(own.join("config.capnp"), directory.path().join("config.capnp"))?;
+    let mut esbuild = Command::new(installed(".bin/esbuild")?);
+    esbuild.arg(own.join("worker.mjs"));
+    esbuild.args(["--bundle", "--format=esm", "--platform=node", "--log-level=error"]);
+    esbuild.args(["--conditions=workerd,worker", "--external:cloudflare:node"]);
+    esbuild.arg(format!("--alias:app={}", app.path().join("server.js").display()));
+    // What a module of CommonJS finds.
+    esbuild.arg(
+        "--banner:js=import { createRequire } from 'node:module'; \
+         const require = createRequire('/worker.js'), __dirname = '/';",
+    );
+    esbuild.arg(format!("--outfile={}", directory.path().join("bundle.mjs").display()));
+    ensure!(esbuild.status().await?.success(), "esbuild cannot bundle the worker");
+    Ok(directory)
+}
+
+/// A program of bench/apps/workerd.
+fn installed(program: &str) -> anyhow::Result<std::path::PathBuf> {
+    let path = component::cache()?.join("workerd/node_modules").join(program);
+    ensure!(path.is_file(), "{} is missing: run bench/setup.sh workerd", path.display());
+    Ok(path)
+}
+
+fn workerd(worker: &Path, port: u16) -> anyhow::Result<Command> {
+    let mut command = Command::new(installed("@cloudflare/workerd-linux-64/bin/workerd")?);
+    command.args(["serve", "config.capnp", &format!("--socket-addr=http=127.0.0.1:{port}")]);
+    command.current_dir(worker);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    Ok(command)
+}
+
+/// The app under `count` more names.
+async fn deploy(
+    home: &std::sync::Arc<tempfile::TempDir>,
+    app: &App,
+    count: u32,
+) -> anyhow::Result<()> {
+    let server = Server::start(home, &[]).await?;
+    server.deploy("express", app.path()).await?;
+    let slug = server.slug("express").await?.digest;
+    for number in 0..count {
+        let name = format!("express-{number}");
+        server.create(&name).await?;
+        server.release(&name, slug).await?;
+    }
+    server.running.kill().await
+}
+
+/// First requests of apps of a node that has just started; the engine was used before.
+async fn ours_cold(home: &std::sync::Arc<tempfile::TempDir>, count: u32) -> anyhow::Result<Row> {
+    let names: Vec<String> = (0..count).map(|number| format!("express-{number}")).collect();
+    cold::sample(home, "wpaas", &names, Some("express"), false).await
+}
+
+fn table(all: &[Contestant<'_>]) -> anyhow::Result<(String, Vec<Target>)> {
+    let mut text = format!(
+        "examples/node-express, `GET /`, which writes a line to the log. `wrk -t1 -c{CONNECTIONS}`, each server in turn, \
+         medians. First request of a cold app: wpaas from the request (the node runs, the app does not), the peers \
+         from the start of their process. Memory is what is not shared with files, after the load.\n\n\
+         | server | requests/s | ÷ native | p50, p99 ms | cold p50, max ms | memory MiB |\n|---|---|---|---|---|---|\n"
+    );
+    let rate = |one: &Contestant<'_>| median(one.runs.iter().map(|run| run.per_second));
+    let native = all.first().map_or(f64::NAN, rate);
+    for one in all {
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.2} | {:.2}, {:.2} | {:.1}, {:.1} | {:.0} (before: {:.0}) |",
+            one.name,
+            rate(one),
+            rate(one) / native,
+            median(one.runs.iter().map(|run| run.p50_ms)),
+            median(one.runs.iter().map(|run| run.p99_ms)),
+            percentile_ms(&one.cold.samples, 50.0),
+            max_ms(&one.cold.samples),
+            process::memory(one.pid)?.private_mib,
+            one.before,
+        );
+    }
+    let cold = all.last().context("no server")?.cold;
+    let cold = percentile_ms(&cold.samples, 50.0);
+    Ok((text, vec![Target::below("first request of a cold app, median", 60.0, cold, "ms")]))
+}
+
+/// What an app with one dyno that waits takes.
+async fn parked(server: &Server, count: u32, text: &mut String) -> anyhow::Result<()> {
+    let (client, pid) = (reqwest::Client::new(), server.running.pid()?);
+    let before = process::memory(pid)?.private_mib;
+    for number in 0..count {
+        cold::first(&client, server, &format!("express-{number}")).await?;
+    }
+    let each = (process::memory(pid)?.private_mib - before) / f64::from(count);
+    let _ = writeln!(text, "\nOne more app with one dyno after its first request: {each:.1} MiB.");
+    Ok(())
+}
+
+/// Many requests to one dyno, which is replaced when it has grown.
+async fn recycling(
+    server: &Server,
+    requests: u32,
+    text: &mut String,
+    targets: &mut Vec<Target>,
+) -> anyhow::Result<()> {
+    server.scale("express", "web=0..1").await?;
+    let pid = server.running.pid()?;
+    let before = process::memory(pid)?.private_mib;
+    let (mut answered, mut peak, begun) = (0.0, 0_f64, Instant::now());
+    while answered < f64::from(requests) {
+        let (url, host) = (server.url.clone(), Server::host("express"));
+        let load = async move { wrk::run(&url, &host, 4, Duration::from_secs(5)).await };
+        let load = tokio::spawn(load);
+        while !load.is_finished() {
+            peak = peak.max(process::memory(pid)?.private_mib);
+            tokio::time::sleep(LOOK).await;
+        }
+        // wrk::run refuses any answer but 2xx.
+        answered += load.await??.requests;
+    }
+    let killed = server.log("express", 1500, Some("heroku")).await?;
+    let killed = killed.iter().filter(|line| line.contains("Error R")).count();
+    let _ = writeln!(
+        text,
+        "\n{answered:.0} requests to one app with a single dyno in {:.0} s, all answered; the node's memory grew by {:.0} MiB \
+         at most.",
+        begun.elapsed().as_secs_f64(),
+        peak - before,
+    );
+    targets.push(Target::so("no dyno was over its limit", killed.to_string(), killed == 0));
+    Ok(())
+}
