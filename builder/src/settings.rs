@@ -21,6 +21,18 @@ pub(crate) struct Settings {
     /// `snapshot = true`: the app is evaluated at its build.
     pub(crate) snapshot: Option<Snapshot>,
     processes: BTreeMap<String, ProcessSettings>,
+    /// What runs a Node.js app.
+    pub(crate) engine: Option<Engine>,
+}
+
+/// A JavaScript engine: `[node] engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Engine {
+    /// One request at a time to an instance, by WASI 0.2.
+    Starlingmonkey,
+    /// Many requests at once to an instance, by WASI 0.3.
+    Quickjs,
 }
 
 /// What the file says of the app's snapshot.
@@ -61,6 +73,14 @@ struct File {
     snapshot_env: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     processes: BTreeMap<String, Spanned<Process>>,
+    #[serde(default)]
+    node: Node,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Node {
+    engine: Option<Engine>,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +151,7 @@ impl Settings {
             }
             (None, None) => None,
         };
-        Ok(Self { snapshot, processes })
+        Ok(Self { snapshot, processes, engine: file.node.engine })
     }
 
     /// The world in which the process type `process` runs.

@@ -24,6 +24,7 @@ mod https;
 mod kill;
 mod ledger;
 mod node_apps;
+mod node_engines;
 mod observe;
 mod processes;
 mod python_apps;

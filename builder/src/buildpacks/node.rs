@@ -23,6 +23,7 @@ use crate::{
     Error, Output,
     error::io_at,
     files::{self, blocking},
+    settings::Engine,
     slug::BUNDLES,
     toolchain::{lock::HostTool, node::Node, stack::Installed},
 };
@@ -31,6 +32,10 @@ use crate::{
 const WEB: &str = "web";
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
+/// The same on the engine that has many requests at once.
+const QUICKJS: &str = "node-20-quickjs";
+/// The config var that chooses the engine, before `wpaas.toml` does.
+const ENGINE: &str = "WPAAS_JS_ENGINE";
 /// What a one-off dyno can run on it.
 const PROGRAMS: [&str; 2] = ["node", "nodejs"];
 /// Scripts of package.json that are bundled for one-off dynos, at most.
@@ -71,9 +76,13 @@ impl Buildpack for NodeJs {
     }
 
     async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error> {
-        let stack = build.tools.stack(STACK, build.output).await?;
-        let HostTool::Node(oldest) = build.tools.lock.stack(STACK)?.host else {
-            return Err(Error::Internal(format!("{STACK} is not made by Node.js")));
+        let name = match engine(build)? {
+            Engine::Starlingmonkey => STACK,
+            Engine::Quickjs => QUICKJS,
+        };
+        let stack = build.tools.stack(name, build.output).await?;
+        let HostTool::Node(oldest) = build.tools.lock.stack(name)?.host else {
+            return Err(Error::Internal(format!("{name} is not made by Node.js")));
         };
         let node = build.tools.node(oldest).await?;
         let package = PackageJson::read(build.dir)?;
@@ -81,8 +90,8 @@ impl Buildpack for NodeJs {
             build.output.detail(&format!("engines.node (package.json): {engines}"));
             if node.is_in(engines).await? == Some(false) {
                 build.output.warning(&format!(
-                    "package.json asks for Node.js {engines}; the {STACK} stack has the API of Node.js 20 and the \
-                     build runs on {}. There is no other stack: change engines.node when the app works",
+                    "package.json asks for Node.js {engines}; the {name} stack has the API of Node.js 20 and the \
+                     build runs on {}. There is no other version: change engines.node when the app works",
                     node.version
                 ));
             }
@@ -96,7 +105,7 @@ impl Buildpack for NodeJs {
             None => Tool::npm(),
         };
         build.output.detail(&format!(
-            "Building with Node.js {} and {}, for the {STACK} stack",
+            "Building with Node.js {} and {}, for the {name} stack",
             node.version,
             tool.name(node)
         ));
@@ -130,23 +139,44 @@ impl Buildpack for NodeJs {
     }
 }
 
+/// The engine that the config var or `wpaas.toml` chooses.
+fn engine(build: &Build<'_>) -> Result<Engine, Error> {
+    let chosen = match build.env.get(ENGINE).map(String::as_str) {
+        None | Some("") => build.settings.engine.unwrap_or(Engine::Starlingmonkey),
+        Some("starlingmonkey") => Engine::Starlingmonkey,
+        Some("quickjs") => Engine::Quickjs,
+        Some(other) => {
+            return Err(Error::settings(
+                None,
+                format!("{ENGINE} is {other}: the engines are starlingmonkey and quickjs"),
+            ));
+        }
+    };
+    if let Some(snapshot) = build.settings.snapshot.as_ref().filter(|_| chosen == Engine::Quickjs) {
+        let reason = "a snapshot is for the engine starlingmonkey: leave out `snapshot` or the engine";
+        return Err(Error::settings(snapshot.line, reason));
+    }
+    Ok(chosen)
+}
+
 /// What each process type runs, those left out that the stack cannot run.
 fn launches(
     build: &Build<'_>,
     package: &PackageJson,
     stack: &Installed,
 ) -> Result<Vec<(String, String, Launch)>, Error> {
+    let name = &stack.stack.name;
     let mut launches = Vec::new();
     for (process, command) in commands(build, package)? {
         let world = build.settings.world_of(&process);
         if world == World::Cgi {
             let reason =
-                format!("the {STACK} stack serves process type {process} by HTTP, not as CGI");
+                format!("the {name} stack serves process type {process} by HTTP, not as CGI");
             return Err(Error::settings(None, reason));
         }
         if !stack.worlds.contains(&world) {
             build.output.warning(&format!(
-                "Process type {process} is left out: the {STACK} stack runs web processes only"
+                "Process type {process} is left out: the {name} stack runs web processes only"
             ));
             continue;
         }

@@ -37,6 +37,13 @@ pub(crate) struct StackLock {
     pub(crate) recipe: String,
     /// What of the host installs the stack, and builds apps for it.
     pub(crate) host: HostTool,
+    /// The recipe's program that builds the component, for a stack that Node.js makes.
+    #[serde(default = "default_program")]
+    pub(crate) program: String,
+}
+
+fn default_program() -> String {
+    "build-stack.mjs".into()
 }
 
 /// A program of the host with its oldest accepted version.

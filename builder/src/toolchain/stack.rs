@@ -89,12 +89,10 @@ impl Maker<'_> {
         }
     }
 
-    /// What builds the component `made` from the recipe in `dir`.
-    fn build(self, dir: &Path, made: &Path) -> Vec<Command> {
+    /// What builds the component `made` from the recipe in `dir`, where Node.js runs `program`.
+    fn build(self, dir: &Path, made: &Path, program: &str) -> Vec<Command> {
         match self {
-            Self::Node(node) => {
-                vec![node.node(dir, "build-stack.mjs").arg("build-stack.mjs").arg(made)]
-            }
+            Self::Node(node) => vec![node.node(dir, program).arg(program).arg(made)],
             Self::Python(python, _) => python.build(dir, made),
         }
     }
@@ -181,10 +179,13 @@ impl Stacks {
         deadline: Deadline,
         output: &Output,
     ) -> Result<Installed, Error> {
-        let recipe = recipe::find(&lock.stack(name)?.recipe)?;
-        let key = format!("{name}-{}{}", recipe.digest().short(), maker.variant());
+        let locked = lock.stack(name)?;
+        let recipe = recipe::find(&locked.recipe)?;
+        // Stacks of one recipe share its packages.
+        let version = format!("{}{}", recipe.digest().short(), maker.variant());
+        let key = format!("{}-{version}", locked.recipe);
         let dir = self.cache_dir.join("toolchains").join(&key);
-        let component = self.cache_dir.join("stacks").join(format!("{key}.wasm"));
+        let component = self.cache_dir.join("stacks").join(format!("{name}-{version}.wasm"));
         let lock_file = self.cache_dir.join("locks").join(&key);
         let waiting = format!("Waiting for another process that is installing the {name} stack");
         let _held = FileLock::acquire(&lock_file, &waiting, output).await?;
@@ -210,7 +211,13 @@ impl Stacks {
             }
             if verified(&component).await?.is_none() {
                 output.detail("Building its component");
-                self.build(&dir, &component, maker, sandbox, &workspace, deadline, output).await?;
+                // Made inside the recipe's directory, which is the only one that the program may write to.
+                let made = dir.join("stack.wasm");
+                let commands = maker.build(&dir, &made, &locked.program);
+                for command in commands {
+                    sandbox.run(command, &workspace, deadline, output).await?;
+                }
+                self.keep(made, &component).await?;
             }
             files::remove(&self.cache_dir.join("work").join(&key))?;
         }
@@ -229,23 +236,10 @@ impl Stacks {
         Ok(Installed { stack, dir, component, worlds: record.worlds })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `install`, with its context")]
-    async fn build(
-        &self,
-        dir: &Path,
-        component: &Path,
-        maker: Maker<'_>,
-        sandbox: &Sandbox,
-        workspace: &Workspace,
-        deadline: Deadline,
-        output: &Output,
-    ) -> Result<(), Error> {
-        let parent = component.parent().unwrap_or(dir);
-        fs::create_dir_all(parent).map_err(io_at(parent))?;
-        // Made inside the recipe's directory, which is the only one that the program may write to.
-        let made = dir.join("stack.wasm");
-        for command in maker.build(dir, &made) {
-            sandbox.run(command, workspace, deadline, output).await?;
+    /// Makes the component that was `made` the stack's, with its record.
+    async fn keep(&self, made: PathBuf, component: &Path) -> Result<(), Error> {
+        if let Some(parent) = component.parent() {
+            fs::create_dir_all(parent).map_err(io_at(parent))?;
         }
         let (limits, component) = (self.limits.clone(), component.to_owned());
         blocking(move || {

@@ -20,7 +20,11 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::{
     FieldMap, WasiHttpView,
-    p3::{self, bindings::Service},
+    p2::bindings::http::types::ErrorCode,
+    p3::{
+        self,
+        bindings::{Service, http::types::ErrorCode as Refusal},
+    },
 };
 
 use crate::{
@@ -28,8 +32,6 @@ use crate::{
     dyno::{DeadlinePassed, DynoState},
     exchange::Exchange,
     forward::OverTls,
-    hcode::HCode,
-    lines::DynoLog,
 };
 
 /// A request for the event loop.
@@ -106,7 +108,6 @@ pub(super) async fn serve(
     accessor: &Accessor<DynoState>,
     service: &Service,
     mut calls: UnboundedReceiver<Call>,
-    log: &DynoLog,
 ) -> wasmtime::Result<()> {
     let turns = accessor.with(|mut store| store.get().calls().turns());
     let serving = async {
@@ -116,7 +117,7 @@ pub(super) async fn serve(
                 biased;
                 Some(done) = running.next() => done?,
                 next = calls.recv() => match next {
-                    Some(next) => running.push(call(accessor, service, next, log)),
+                    Some(next) => running.push(call(accessor, service, next)),
                     None => break,
                 },
             }
@@ -140,7 +141,6 @@ async fn call(
     accessor: &Accessor<DynoState>,
     service: &Service,
     Call { request, exchange, returned }: Call,
-    log: &DynoLog,
 ) -> wasmtime::Result<()> {
     let handler = service.wasi_http_handler().func_handle();
     let (call, processed) = accessor.with(|mut access| {
@@ -160,14 +160,19 @@ async fn call(
             })?;
             exchange.respond(Ok(response));
         }
-        Err(error) => {
-            log.platform(&format!("Request failed without a response: {error:?}"));
-            exchange.fail(HCode::H13);
-        }
+        Err(error) => exchange.respond(Err(refusal(error))),
     }
     // Nobody listens when the request is over.
     let _ = returned.send(());
     Ok(())
+}
+
+/// What the guest said instead of a response, in the words of 0.2.
+fn refusal(error: Refusal) -> ErrorCode {
+    ErrorCode::InternalError(Some(match error {
+        Refusal::InternalError(Some(text)) => text,
+        other => format!("{other:?}"),
+    }))
 }
 
 /// The request as the guest sees it, and what tells how reading its body ended.

@@ -116,9 +116,8 @@ async fn serve(home: Arc<Home>, mut instance: Instance<Service>, starting: Start
     };
     let end = {
         let Instance { store, guest, .. } = &mut instance;
-        let log = desk.log.clone();
-        let guest = store
-            .run_concurrent(async |accessor| call::serve(accessor, guest, received, &log).await);
+        let guest =
+            store.run_concurrent(async |accessor| call::serve(accessor, guest, received).await);
         run_both(&mut desk, guest, flow, &ends).await
     };
     let over_memory = instance.memory().refused();

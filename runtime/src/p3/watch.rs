@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{Handle, Home};
 use crate::{
-    exchange::Exchange,
+    exchange::{Exchange, GuestError},
+    hcode::HCode,
     lines::DynoLog,
     metrics::{AppMetrics, Hit},
     pool::shared::Lease,
@@ -30,6 +31,22 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// The guest said `error` instead of a response.
+fn refused(error: GuestError, exchange: &Exchange, lease: &Lease<Handle>, log: &DynoLog) {
+    let code = match error {
+        GuestError::BootTimeout => HCode::H20,
+        GuestError::Crashed => HCode::H10,
+        GuestError::Other(text) => {
+            log.platform(&format!("Request failed without a response: {text}"));
+            return exchange.fail(HCode::H13);
+        }
+    };
+    log.platform("State changed from starting to crashed");
+    // First, so that the client's next request finds another instance.
+    lease.replace();
+    exchange.fail(code);
+}
+
 /// Waits until a request is over or late, and gives its place back.
 pub(super) async fn watch(
     home: Arc<Home>,
@@ -42,6 +59,9 @@ pub(super) async fn watch(
     let over = async {
         // Also when the sender is gone: then the instance is, and it answers.
         let _ = returned.await;
+        if let Some(error) = exchange.guest_error() {
+            refused(error, &exchange, &lease, &log);
+        }
         exchange.closed().await;
     };
     let ended = tokio::select! {

@@ -164,6 +164,16 @@ pub(crate) fn with_tables(language: &str) -> Vec<String> {
 
 /// Deploys the app and asks it everything in its table. Returns the server that it runs on.
 pub(crate) async fn works(language: &str, name: &str) -> Server {
+    works_with(language, name, &[], &[]).await
+}
+
+/// As [`works`], with further options of the server and config vars of the app.
+pub(crate) async fn works_with(
+    language: &str,
+    name: &str,
+    options: &[&str],
+    config_vars: &[&str],
+) -> Server {
     let apps = apps(language);
     let table = table(&apps, name);
     let needs = |service| table.services.iter().any(|needed| needed == service);
@@ -171,10 +181,12 @@ pub(crate) async fn works(language: &str, name: &str) -> Server {
     let redis = if needs("redis") { Some(Redis::start().await) } else { None };
     let mysql = if needs("mysql") { Some(MariaDb::start().await) } else { None };
     let upstream = if needs("upstream") { Some(Upstream::start().await) } else { None };
-    let server = Server::start_with(&["--egress-network", "127.0.0.1/32"], &[]).await;
+    let options = [&["--egress-network", "127.0.0.1/32"], options].concat();
+    let server = Server::start_with(&options, &[]).await;
 
     let mut variables: Vec<String> =
         table.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    variables.extend(config_vars.iter().map(|&variable| variable.to_owned()));
     variables.extend(postgres.iter().map(|postgres| format!("DATABASE_URL={}", postgres.url)));
     variables.extend(redis.iter().map(|redis| format!("REDIS_URL={}", redis.url)));
     variables.extend(mysql.iter().map(|mysql| format!("DATABASE_URL={}", mysql.url)));

@@ -6,10 +6,7 @@ import './web/intl.js';
 import './web/streams.js';
 import './web/subtle.js';
 import { encodeForm } from './web/form-data.js';
-import buffer from './node/buffer.js';
-import process from './node/process.js';
-import console from './node/console.js';
-import timers from './loop/timers.js';
+import { define } from './node/globals.js';
 import { trackEngineWork } from './loop/loop.js';
 import { startCall } from './loop/calls.js';
 import { notInSnapshot } from './snapshot/phase.js';
@@ -17,18 +14,6 @@ import { notInSnapshot } from './snapshot/phase.js';
 // A browser's, and packages take their presence for a browser.
 const NOT_IN_NODE = ['location', 'self', 'WorkerLocation', 'addEventListener', 'removeEventListener', 'dispatchEvent'];
 for (const name of [...NOT_IN_NODE, 'Atomics']) delete globalThis[name];
-
-function define(name, value) {
-  Object.defineProperty(globalThis, name, { configurable: true, enumerable: false, writable: true, value });
-}
-
-define('global', globalThis);
-define('process', process);
-define('Buffer', buffer.Buffer);
-define('console', console);
-for (const name of ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate']) {
-  define(name, timers[name]);
-}
 
 const engineFetch = globalThis.fetch;
 define('fetch', function fetch(input, init) {

@@ -6,12 +6,13 @@ import { runCommand } from './boot/command.js';
 import { serveRequest } from './http/dispatch.js';
 import { beginGeneration } from './loop/calls.js';
 import { forgetEngineWork } from './loop/loop.js';
-import { setOutparam, stalled } from './boot/fatal.js';
+import { stalled } from './boot/fatal.js';
 import { resume, takeSnapshot } from './snapshot/snapshot.js';
+import { expectResponse } from './wasi/response.js';
 
 export const incomingHandler = {
   async handle(request, outparam) {
-    setOutparam(outparam);
+    expectResponse(outparam);
     resume();
     beginGeneration();
     forgetEngineWork();

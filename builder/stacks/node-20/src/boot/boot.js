@@ -7,12 +7,14 @@ import { listeningServer } from '../http/server.js';
 import { fetchHandler, serveFetch } from '../http/fetch-app.js';
 import { startProcess } from '../node/process.js';
 import { makeMainRequire, providePackages } from '../node/module.js';
+import { reportFailure } from '../wasi/response.js';
 import { writeStdio } from '../wasi/stdio.js';
 import { parseArguments } from './args.js';
 import { loadBundle } from './bundle.js';
-import { bootFinished, crash, reportFailure } from './fatal.js';
+import { bootFinished, crash } from './fatal.js';
 
 let failed = false;
+let booting;
 let booted = false;
 
 const port = () => Number(globalThis.process.env.PORT) || undefined;
@@ -23,7 +25,7 @@ export async function appServer() {
     reportFailure('H10', 'App crashed: it failed when it was started');
     return undefined;
   }
-  if (!booted && !(await boot())) {
+  if (!booted && !(await (booting ??= boot()))) {
     failed = true;
     return undefined;
   }

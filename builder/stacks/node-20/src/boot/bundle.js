@@ -10,7 +10,7 @@ export function loadBundle(path) {
   // The engine's decoder: Buffer's would take longer than all the rest.
   const source = new TextDecoder().decode(readFileBytes(path));
   const mark = source.lastIndexOf(LINES_MARK);
-  if (mark >= 0) setPositionMapper(lineMapper(path, source.slice(mark + LINES_MARK.length)));
+  if (mark >= 0) setPositionMapper(lineMapper(path, source.slice(mark + LINES_MARK.length)), path);
   const code = mark >= 0 ? source.slice(0, mark) : source;
   // Indirect: compiled in the global scope, with the line numbers of the file.
   return (0, eval)(`${code}\n//# sourceURL=${path}`);

@@ -1,14 +1,13 @@
 // How the app's process ends: an exception nobody caught, process.exit, and what the host is told of it.
 import { exit as hostExit, exitWithCode } from 'wasi:cli/exit@0.2.10';
-import { ResponseOutparam } from 'wasi:http/types@0.2.10';
 import { readFileBytes } from '../fs/host.js';
 import { inspect } from '../node/inspect.js';
+import { reportFailure } from '../wasi/response.js';
 import { writeStdio } from '../wasi/stdio.js';
 
 // A longer line is generated code, which tells nobody anything.
 const LONGEST_EXCERPT = 200;
 
-let outparam;
 let booting = true;
 let isCommand = false;
 let process;
@@ -16,18 +15,6 @@ let process;
 /** Gives this module the `process` object, whose listeners have a say in how it ends. */
 export function setProcess(object) {
   process = object;
-}
-
-/** The response that the host waits for; a failure is reported there while it is not answered. */
-export function setOutparam(value) {
-  outparam = value;
-}
-
-/** Takes the place of the response, for whoever answers it: undefined when it is already answered. */
-export function takeOutparam() {
-  const taken = outparam;
-  outparam = undefined;
-  return taken;
 }
 
 /** The process is a command: nobody waits for it to listen, and its exit status counts. */
@@ -38,12 +25,6 @@ export function commandStarts() {
 /** The app listens: from now on a failure is a crash of a running dyno. */
 export function bootFinished() {
   booting = false;
-}
-
-/** Answers the waiting request with a failure of the dyno: `code` is Heroku's, R10 or H10. */
-export function reportFailure(code, message) {
-  const out = takeOutparam();
-  if (out !== undefined) ResponseOutparam.set(out, { tag: 'err', val: { tag: 'internal-error', val: `${code} ${message}` } });
 }
 
 /** Ends the dyno. Does not return. */

@@ -3,7 +3,7 @@ import { ripemd160 } from '@noble/hashes/legacy.js';
 import { sha224, sha512_224, sha512_256 } from '@noble/hashes/sha2.js';
 import { sha3_224, sha3_256, sha3_384, sha3_512 } from '@noble/hashes/sha3.js';
 import buffer from '../node/buffer.js';
-import { defer } from '../loop/loop.js';
+import { defer } from '../loop/work.js';
 import { codedError, invalidArgType } from '../lang/codes.js';
 import { NATIVE } from './digests.js';
 

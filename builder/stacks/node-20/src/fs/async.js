@@ -1,6 +1,6 @@
 // The callback and promise functions of node:fs, made of the synchronous ones. Each runs in a turn of its own, so
 // that callbacks never come before the caller is done, as in Node.
-import { defer } from '../loop/loop.js';
+import { defer } from '../loop/work.js';
 import { invalidArgType } from '../lang/codes.js';
 import * as sync from './sync.js';
 import { FileHandle } from './handle.js';

@@ -1,6 +1,6 @@
 // fs.ReadStream and fs.WriteStream.
 import stream from '../node/stream.js';
-import { defer } from '../loop/loop.js';
+import { defer } from '../loop/work.js';
 import { closeSync, openSync, readSync, writeSync } from './sync.js';
 import { toPath } from './table.js';
 

@@ -1,11 +1,11 @@
 // One request of the host through the app's server.
-import { engineBusy, immediatesPending, run, runLoop } from '../loop/loop.js';
+import { engineBusy, runLoop } from '../loop/loop.js';
+import { immediatesPending, run } from '../loop/work.js';
 import { callsOpen } from '../loop/calls.js';
 import { drainTicks } from '../loop/ticks.js';
 import { nowMs } from '../wasi/clock.js';
 import { setTimeout } from '../loop/timers.js';
-import { BodyReader } from '../wasi/body.js';
-import { fieldsToList } from '../wasi/fields.js';
+import { takeRequest } from '../wasi/request.js';
 import { ConnectionInfo } from './socket.js';
 import { IncomingMessage } from './incoming.js';
 import { ServerResponse } from './server.js';
@@ -20,30 +20,16 @@ const IMMEDIATES_QUESTIONS = 30;
 // How long to sleep for a response that has begun and waits for nothing.
 const QUIET_STREAM_MS = 10_000;
 
-function takeRequest(incoming) {
-  const method = incoming.method();
-  const authority = incoming.authority();
-  const fields = incoming.headers();
-  const raw = [];
-  for (const [name, value] of fieldsToList(fields)) raw.push(name, value);
-  // Some hosts keep `host` to themselves; the app must see it.
-  if (authority !== undefined && header(raw, 'host') === undefined) raw.unshift('host', authority);
-  fields[Symbol.dispose]();
-  return {
-    method: method.tag === 'other' ? method.val : method.tag.toUpperCase(),
-    url: incoming.pathWithQuery() ?? '/',
-    raw,
-    body: incoming.consume(),
-  };
-}
-
 function header(raw, name) {
   for (let i = 0; i < raw.length; i += 2) if (raw[i] === name) return raw[i + 1];
   return undefined;
 }
 
 function makeMessages(server, incoming) {
-  const { method, url, raw, body } = takeRequest(incoming);
+  const { method, url, authority, fields, body: reader } = takeRequest(incoming);
+  const raw = fields.flat();
+  // Some hosts keep `host` to themselves; the app must see it.
+  if (authority !== undefined && header(raw, 'host') === undefined) raw.unshift('host', authority);
   const forwarded = header(raw, 'x-forwarded-for')?.split(',').at(-1).trim();
   const socket = new ConnectionInfo({
     remoteAddress: forwarded || '127.0.0.1',
@@ -55,7 +41,6 @@ function makeMessages(server, incoming) {
     server,
   });
   const request = new IncomingMessage(socket);
-  const reader = new BodyReader(body);
   const length = header(raw, 'content-length');
   let hasBody = length !== undefined && length !== '0';
   if (length === undefined && method !== 'GET' && method !== 'HEAD' && reader.mayHaveData()) {
@@ -69,6 +54,7 @@ function makeMessages(server, incoming) {
   request.method = method;
   request.url = url;
   const response = new ServerResponse(request);
+  response._incoming = incoming;
   response.assignSocket(socket);
   return { socket, request, response };
 }

@@ -1,11 +1,8 @@
 // http.Server and http.ServerResponse. `listen` opens no socket: it registers the server, and the dyno's handler
 // gives it the requests.
-import { OutgoingResponse, ResponseOutparam } from 'wasi:http/types@0.2.10';
 import EventEmitter from '../node/events.js';
 import { nextTick } from '../loop/ticks.js';
-import { takeOutparam } from '../boot/fatal.js';
-import { BodyWriter } from '../wasi/body.js';
-import { listToFields } from '../wasi/fields.js';
+import { sendResponse } from '../wasi/response.js';
 import { codedError, invalidArgType, invalidArgValue, outOfRange } from '../lang/codes.js';
 import { createNotImplementedError } from '../lang/unavailable.js';
 import { OutgoingMessage } from './outgoing.js';
@@ -97,13 +94,7 @@ function pairUp(list) {
 response._sendHead = function () {
   if (this._sent) return;
   this._sent = true;
-  const outparam = takeOutparam();
-  if (outparam === undefined) return;
-  const outgoing = new OutgoingResponse(listToFields(this._pairs()));
-  outgoing.setStatusCode(this.statusCode);
-  // A response whose body is never taken has none: so content-length may tell the length of what is not sent.
-  if (this._hasBody) this._writer = new BodyWriter(outgoing.body());
-  ResponseOutparam.set(outparam, { tag: 'ok', val: outgoing });
+  this._writer = sendResponse(this, this._pairs(), this._hasBody);
 };
 
 /** The client is gone: as in Node, the app sees 'close' without 'finish', and no error. */

@@ -1,6 +1,8 @@
 // Stack traces as V8 shows them. The engine writes `fn@file:line:column`; packages (depd, callsites, loggers) and
 // people expect `    at fn (file:line:column)`, Error.captureStackTrace, Error.prepareStackTrace and CallSite objects.
 
+import { formatFrames } from './call-site.js';
+
 const nativeStack = Object.getOwnPropertyDescriptor(Error.prototype, 'stack');
 const nativeCapture = Error.captureStackTrace;
 
@@ -13,81 +15,6 @@ let mapPosition = (file, line, column) => ({ file, line, column });
 /** Sets how a position in the app's bundle becomes one in the app's files. */
 export function setPositionMapper(mapper) {
   mapPosition = mapper;
-}
-
-class CallSite {
-  #frame;
-  constructor(frame) {
-    this.#frame = frame;
-  }
-  getThis() {
-    return undefined;
-  }
-  getTypeName() {
-    return null;
-  }
-  getFunction() {
-    return undefined;
-  }
-  getFunctionName() {
-    return this.#frame.name;
-  }
-  getMethodName() {
-    return null;
-  }
-  getFileName() {
-    return this.#frame.file;
-  }
-  getLineNumber() {
-    return this.#frame.line;
-  }
-  getColumnNumber() {
-    return this.#frame.column;
-  }
-  getEvalOrigin() {
-    return undefined;
-  }
-  getScriptNameOrSourceURL() {
-    return this.#frame.file;
-  }
-  getScriptHash() {
-    return '';
-  }
-  getEnclosingLineNumber() {
-    return this.#frame.line;
-  }
-  getEnclosingColumnNumber() {
-    return this.#frame.column;
-  }
-  getPosition() {
-    return 0;
-  }
-  getPromiseIndex() {
-    return null;
-  }
-  isToplevel() {
-    return true;
-  }
-  isEval() {
-    return false;
-  }
-  isNative() {
-    return false;
-  }
-  isConstructor() {
-    return false;
-  }
-  isAsync() {
-    return this.#frame.async;
-  }
-  isPromiseAll() {
-    return false;
-  }
-  toString() {
-    const { name, file, line, column, async } = this.#frame;
-    const position = `${file}:${line}:${column}`;
-    return name === null ? position : `${async ? 'async ' : ''}${name} (${position})`;
-  }
 }
 
 // `outer/inner/<` is a function without a name inside `inner`; V8 shows those as their place alone.
@@ -115,22 +42,8 @@ function parse(text) {
   return frames;
 }
 
-function header(error) {
-  try {
-    return Error.prototype.toString.call(error);
-  } catch {
-    return 'Error';
-  }
-}
-
 function format(error, text) {
-  const limit = Error.stackTraceLimit;
-  if (typeof limit !== 'number') return header(error);
-  const sites = parse(text)
-    .slice(0, Math.max(0, limit))
-    .map((frame) => new CallSite(frame));
-  if (typeof Error.prepareStackTrace === 'function') return Error.prepareStackTrace(error, sites);
-  return [header(error), ...sites.map((site) => `    at ${site}`)].join('\n');
+  return formatFrames(error, parse(text), Error.prepareStackTrace);
 }
 
 const formatted = new WeakMap();

@@ -6,10 +6,10 @@
 // response is complete; between requests nothing runs at all.
 import { poll } from 'wasi:io/poll@0.2.10';
 import { subscribeDuration } from 'wasi:clocks/monotonic-clock@0.2.10';
-import { nowMs } from '../wasi/clock.js';
-import { uncaught, unhandledRejection } from '../boot/fatal.js';
+import { unhandledRejection } from '../boot/fatal.js';
 import { reportRejections } from '../lang/rejections.js';
 import { drainTicks } from './ticks.js';
+import { run, runImmediates, runTimers, untilDue, workLeft } from './work.js';
 
 // Kept before the app's own timers take their names.
 const engineSetTimeout = globalThis.setTimeout;
@@ -22,43 +22,9 @@ const IDLE_TURNS = 32;
 // The longest sleep in one turn.
 const LONGEST_WAIT_MS = 60_000;
 
-const timers = new Map(); // id -> timer, in order of creation
-let nextTimerId = 1;
-let immediates = [];
 const waits = new Set(); // { pollable, callback }
 let engineWork = 0;
 let engineUsed = false;
-
-/** Adds a timer; `timer` has `ms`, `callback`, `repeat`, `refed`. Returns its id. */
-export function addTimer(timer) {
-  const id = nextTimerId++;
-  timer.id = id;
-  timer.due = nowMs() + timer.ms;
-  timers.set(id, timer);
-  return id;
-}
-
-/** Starts a timer anew, also one that has fired. */
-export function restartTimer(timer) {
-  timer.due = nowMs() + timer.ms;
-  // Timers of equal due time fire in the order they were started.
-  timers.delete(timer.id);
-  timers.set(timer.id, timer);
-}
-
-export const removeTimer = (id) => timers.delete(id);
-export const timerById = (id) => timers.get(id);
-
-/** Queues an immediate: `{ callback, refed, done }`. */
-export function addImmediate(immediate) {
-  immediates.push(immediate);
-  return immediate;
-}
-
-/** Runs `callback` in a turn of its own, as Node does with finished I/O. */
-export function defer(callback) {
-  addImmediate({ callback, refed: true, done: false });
-}
 
 /**
  * Calls `callback` when the host's `pollable` is ready; the pollable is dropped then. Returns a cancel function. With
@@ -89,15 +55,6 @@ export const engineBusy = () => engineWork > 0;
 /** Whether the app waits for something of the host. */
 export const waitsForHost = () => waits.size > 0;
 
-/** Starts all timers anew, in a process whose clock is another one. */
-export function restartTimers() {
-  const now = nowMs();
-  for (const timer of timers.values()) timer.due = now + timer.ms;
-}
-
-/** Whether immediates wait to run. */
-export const immediatesPending = () => immediates.some((immediate) => !immediate.done);
-
 /** Forgets that the engine was used; for the start of a request, when nothing of it can be left. */
 export function forgetEngineWork() {
   engineUsed = engineWork > 0;
@@ -107,9 +64,7 @@ export function forgetEngineWork() {
 function alive(listening) {
   if (engineUsed) return true;
   for (const wait of waits) if (wait.refed) return true;
-  for (const immediate of immediates) if ((listening || immediate.refed) && !immediate.done) return true;
-  for (const timer of timers.values()) if (listening || timer.refed) return true;
-  return false;
+  return workLeft(listening);
 }
 
 /** Whether a process without a server has anything left to wait for. */
@@ -124,12 +79,12 @@ export async function runLoop(until, { listening = false, beat = LONGEST_WAIT_MS
   for (;;) {
     drainTicks();
     if (until()) return true;
-    await runTimers();
+    await runTimers(afterCallback);
     if (until()) return true;
-    await runImmediates();
+    await runImmediates(afterCallback);
     if (until()) return true;
     if (!alive(listening) && !(await engineGoesOn(until, listening))) return false;
-    await runWaits(sleepLimit(beat));
+    await runWaits(untilDue(Math.min(beat, LONGEST_WAIT_MS)));
   }
 }
 
@@ -148,50 +103,7 @@ async function engineTurn(ms) {
   reportRejections(unhandledRejection);
 }
 
-/** Runs a callback of the app as the loop does: what it throws is the app's, and its ticks run after it. */
-export function run(callback) {
-  try {
-    callback();
-  } catch (error) {
-    uncaught(error, 'uncaughtException');
-  }
-  drainTicks();
-}
-
-async function runTimers() {
-  if (timers.size === 0) return;
-  const now = nowMs();
-  const due = [];
-  for (const timer of timers.values()) if (timer.due <= now) due.push(timer);
-  due.sort((a, b) => a.due - b.due);
-  for (const timer of due) {
-    if (timers.get(timer.id) !== timer || timer.due > now) continue; // cleared or restarted meanwhile
-    if (timer.repeat) timer.due = now + timer.ms;
-    else timers.delete(timer.id);
-    run(timer.callback);
-    await engineTurn(0);
-  }
-}
-
-async function runImmediates() {
-  if (immediates.length === 0) return;
-  const batch = immediates;
-  immediates = [];
-  for (const immediate of batch) {
-    if (immediate.done) continue;
-    immediate.done = true;
-    run(immediate.callback);
-    await engineTurn(0);
-  }
-}
-
-function sleepLimit(beat) {
-  if (immediates.length > 0) return 0;
-  let limit = Math.min(beat, LONGEST_WAIT_MS);
-  const now = nowMs();
-  for (const timer of timers.values()) limit = Math.min(limit, timer.due - now);
-  return Math.max(0, limit);
-}
+const afterCallback = () => engineTurn(0);
 
 async function runWaits(limit) {
   if (engineUsed) {

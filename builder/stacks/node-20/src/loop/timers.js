@@ -1,5 +1,5 @@
 // setTimeout and its family with Node's objects (ref, unref, refresh, hasRef) on the loop.
-import { addTimer, restartTimer, removeTimer, timerById, addImmediate } from './loop.js';
+import { addTimer, restartTimer, removeTimer, timerById, addImmediate } from './work.js';
 import { abortError, invalidArgType } from '../lang/codes.js';
 import { keepFrame } from './context.js';
 

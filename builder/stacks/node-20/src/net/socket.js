@@ -1,7 +1,7 @@
 // net.Socket: a stream over a TCP connection that the app opens.
 import stream from '../node/stream.js';
 import buffer from '../node/buffer.js';
-import { defer } from '../loop/loop.js';
+import { defer } from '../loop/work.js';
 import { nextTick } from '../loop/ticks.js';
 import { clearTimeout, setTimeout } from '../loop/timers.js';
 import { codedError, invalidArgType, outOfRange } from '../lang/codes.js';

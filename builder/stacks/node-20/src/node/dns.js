@@ -1,5 +1,5 @@
 // node:dns: `lookup`. Records of other kinds need UDP, which a dyno does not have.
-import { defer } from '../loop/loop.js';
+import { defer } from '../loop/work.js';
 import { codedError, invalidArgType, invalidArgValue } from '../lang/codes.js';
 import { notImplementedClass, unavailableModule } from '../lang/unavailable.js';
 import { addressesOf } from '../net/lookup.js';

@@ -1,7 +1,7 @@
 // node:zlib. Streams use the engine's compression, which is native; what returns at once, and streams that are flushed
 // in the middle (events that are compressed), the guest's own, which takes ten times as long.
 import stream from './stream.js';
-import { defer } from '../loop/loop.js';
+import { defer } from '../loop/work.js';
 import { Flate, runSync, toBytes, zlibError } from '../zlib/flate.js';
 import { BrotliReader, brotliCompress, brotliCompressSync, brotliDecompressSync } from '../zlib/brotli.js';
 import { maybeLater } from '../crypto/data.js';
