@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use super::{
     dev::Dev,
-    support::{Project, checkout},
+    support::{Project, checkout, free_port},
 };
 
 /// Headers whose treatment is part of the checks.
@@ -32,7 +32,7 @@ async fn ask(url: &str, section: &str) -> Result<(u16, String), reqwest::Error> 
 async fn the_stack_prints_what_node_prints() {
     let project = Project::new([(".env", "GREETING=hello\n")]);
     project.copy_from(&checkout().join("builder/stacks/node-20/test/conformance"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut node = Command::new("node")
         .arg("server.js")
         .current_dir(project.path())

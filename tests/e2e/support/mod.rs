@@ -9,7 +9,7 @@ mod services;
 pub(crate) use project::{Project, example};
 pub(crate) use receivers::{HttpReceiver, Rsyslog};
 pub(crate) use server::{Server, dev_command, run_alone, run_alone_with};
-pub(crate) use services::{Identity, MariaDb, Postgres, Redis, Secure, Upstream};
+pub(crate) use services::{Identity, MariaDb, Postgres, Redis, Secure, Upstream, free_port};
 
 use std::{path::PathBuf, time::Duration};
 

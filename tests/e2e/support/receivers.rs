@@ -25,7 +25,7 @@ impl Rsyslog {
     /// Takes TCP connections, or with an identity those with TLS and no others.
     pub(crate) async fn start(identity: Option<&Identity>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = free_port().await;
+        let port = free_port();
         let tls = identity.map(|Identity { authority, certificate, key, .. }| {
             (
                 format!(

@@ -13,7 +13,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{PATIENCE, test_cache, wpaas};
+use super::{PATIENCE, services::free_port, test_cache, wpaas};
 
 /// What a finished command left.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Server {
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let variables =
             variables.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Self::spawn(home, options, variables, 0).await
+        Self::spawn(home, options, variables, free_port()).await
     }
 
     async fn spawn(

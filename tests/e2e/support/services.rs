@@ -4,10 +4,11 @@ use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
 };
 
@@ -15,8 +16,20 @@ use super::PATIENCE;
 
 const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-pub(super) async fn free_port() -> u16 {
-    TcpListener::bind((LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
+/// A port that nothing listens on, below those that systems give to clients (RFC 6335 §6: from 49,152; Linux: from
+/// 32,768), so that it stays free while its server restarts and connections come and go. Each call has another one.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    // Test programs that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(101);
+    let free = std::iter::repeat_with(|| {
+        let count = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let offset = begin.wrapping_add(count) % u32::from(PORTS.end - PORTS.start);
+        PORTS.start + u16::try_from(offset).unwrap()
+    });
+    let mut free = free.take(PORTS.len());
+    free.find(|&port| std::net::TcpListener::bind((LOCALHOST, port)).is_ok()).expect("a free port")
 }
 
 pub(super) async fn answers(port: u16, child: &mut Child) {
@@ -149,7 +162,7 @@ impl Postgres {
         let kind = if identity.is_some() { "hostssl" } else { "host" };
         let rules = cluster.join("pg_hba.conf");
         std::fs::write(&rules, format!("{kind} all all 127.0.0.1/32 scram-sha-256\n")).unwrap();
-        let port = free_port().await;
+        let port = free_port();
         let mut command = as_postgres(&postgres_program("postgres"));
         command
             .arg("-D")
@@ -196,7 +209,7 @@ impl Redis {
 
     async fn run(identity: Option<&Identity>) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let port = free_port().await;
+        let port = free_port();
         let mut command = Command::new("redis-server");
         match identity {
             None => command.args(["--port", &port.to_string()]),
@@ -254,7 +267,7 @@ impl MariaDb {
             .await
             .expect("MariaDB is installed (tests/setup/debian.sh)");
         assert!(made.status.success(), "{made:?}");
-        let port = free_port().await;
+        let port = free_port();
         let mut child = Command::new("/usr/sbin/mariadbd")
             .args(["--no-defaults", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"])
             .args(as_root)
@@ -281,7 +294,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) async fn start() -> Self {
-        let port = free_port().await;
+        let port = free_port();
         let mut child = Command::new("node")
             .arg(super::checkout().join("tests/apps/node/services/upstream.js"))
             .args(["127.0.0.1", &port.to_string()])
