@@ -262,6 +262,6 @@ mod tests {
             (0..4).map(|_| rest.next()).map(|(rest, first)| (rest.as_millis(), first)).collect();
         assert_eq!(next, [(10, true), (20, false), (35, false), (35, false)]);
         assert!(rest.end());
-        assert_eq!(rest.next().1, true);
+        assert!(rest.next().1);
     }
 }
