@@ -3,6 +3,7 @@
 pub(crate) mod component;
 pub(crate) mod external;
 mod kept;
+mod made;
 pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod rust;

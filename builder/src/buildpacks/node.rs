@@ -23,13 +23,11 @@ use crate::{
     Error, Output,
     error::io_at,
     files::{self, blocking},
-    settings::Engine,
+    settings::{Engine, WEB},
     slug::BUNDLES,
     toolchain::{lock::HostTool, node::Node, stack::Installed},
 };
 
-/// The process type that serves requests.
-const WEB: &str = "web";
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
 /// The same on the engine that has many requests at once.
@@ -153,7 +151,8 @@ fn engine(build: &Build<'_>) -> Result<Engine, Error> {
         }
     };
     if let Some(snapshot) = build.settings.snapshot.as_ref().filter(|_| chosen == Engine::Quickjs) {
-        let reason = "a snapshot is for the engine starlingmonkey: leave out `snapshot` or the engine";
+        let reason =
+            "a snapshot is for the engine starlingmonkey: leave out `snapshot` or the engine";
         return Err(Error::settings(snapshot.line, reason));
     }
     Ok(chosen)

@@ -5,6 +5,7 @@ says which modules of its libraries that took. `load` imports those when the app
 without config vars, network and randomness: what wants any of these while it is imported is left for the dyno.
 """
 
+import asyncio
 import builtins
 import contextlib
 import functools
@@ -16,11 +17,14 @@ import os
 import random
 import socket
 import sys
+import traceback
 import types
 from collections.abc import Callable, Iterator
 
 # Where a build puts what an app requires.
 SITE_PACKAGES = "/app/.heroku/python/lib/python3.14/site-packages"
+# Characters of what an app that does not start says.
+_SHOWN = 4000
 _PATHS = (SITE_PACKAGES, "/python")
 
 
@@ -39,15 +43,26 @@ def _stop(*_arguments: object, **_options: object) -> None:
 def needed(run: Callable[[], None]) -> list[str]:
     """The modules of libraries that `run` imports until it listens, in their order; also if it fails before."""
     before = set(sys.modules)
-    socket.socket.bind = socket.socket.connect = _stop
-    stdout, sys.stdout = sys.stdout, sys.stderr
+    # No build has a network, not even for an event loop's pipe to itself.
+    socket.socket.__init__ = _stop
+    asyncio.selector_events.BaseSelectorEventLoop._make_self_pipe = lambda self: None
+    asyncio.selector_events.BaseSelectorEventLoop._close_self_pipe = lambda self: None
+    streams, said, listens = (sys.stdout, sys.stderr), io.StringIO(), False
+    sys.stdout = sys.stderr = said
     os.environ.setdefault("PORT", "8080")
     try:
         run()
     except BaseException as error:
-        if not isinstance(error, _Listens):
-            print(f"The app does not start at its build, so not all of its libraries are known: {error!r}", file=sys.stderr)
-    sys.stdout = stdout
+        # Servers make an exit of whatever goes wrong.
+        while error and not isinstance(error, _Listens):
+            error = error.__context__
+        listens = error is not None
+        if not listens:
+            traceback.print_exc()
+    sys.stdout, sys.stderr = streams
+    if not listens:
+        print("The app does not start at its build, so some of its libraries may be unknown:", file=sys.stderr)
+        print(said.getvalue()[-_SHOWN:], file=sys.stderr)
     found = []
     for name, module in list(sys.modules.items()):
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
