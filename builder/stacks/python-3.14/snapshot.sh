@@ -11,4 +11,5 @@ cp -r "$1" "$work/lib"
 cp "$3" "$work/lib/preload.json"
 (cd "$work" && componentize-py --quiet --wit-path "$here/wit" --world python componentize \
   --python-path lib --python-path "$site" preloaded --output app.wasm)
+cat "$work/lib/preload.txt"
 mv "$work/app.wasm" "$4"

@@ -134,8 +134,11 @@ class _Environment(dict):
         return super().__getitem__(name)
 
 
-def load(directory: str, list_file: str) -> None:
-    """Imports the modules that the JSON in `list_file` names, from `SITE_PACKAGES` as it is in `directory`."""
+def load(directory: str, list_file: str, report_file: str) -> None:
+    """Imports the modules that the JSON in `list_file` names, from `SITE_PACKAGES` as it is in `directory`.
+
+    What the app's build says of it goes to `report_file`.
+    """
     with open(list_file, "rb") as file:
         names = json.load(file)
     external = importlib._bootstrap_external
@@ -166,7 +169,8 @@ def load(directory: str, list_file: str) -> None:
     os.environ._data = variables
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
-    if left:
-        print(f"Loaded by each dyno: {', '.join(left)}")
-    if environment.asked:
-        print(f"Not set while libraries were loaded: {', '.join(sorted(environment.asked))}")
+    with open(report_file, "w", encoding="utf-8") as file:
+        if left:
+            print(f"Loaded by each dyno: {', '.join(left)}", file=file)
+        if environment.asked:
+            print(f"Not set while libraries were loaded: {', '.join(sorted(environment.asked))}", file=file)

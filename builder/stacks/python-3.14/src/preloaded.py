@@ -5,6 +5,6 @@ import gc
 import preload
 from python import Run  # noqa: F401
 
-preload.load("/1", "/0/preload.json")
+preload.load("/1", "/0/preload.json", "/0/preload.txt")
 gc.collect()
 gc.freeze()

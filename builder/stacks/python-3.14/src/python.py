@@ -68,7 +68,6 @@ import uuid  # noqa: E402, F401
 import wsgiref.simple_server  # noqa: E402, F401
 import zoneinfo  # noqa: E402, F401
 
-import hashes  # noqa: E402
 import launch  # noqa: E402
 import patches  # noqa: E402
 import preload  # noqa: E402
@@ -79,11 +78,14 @@ import wsgi_server  # noqa: E402
 import zones  # noqa: E402
 from componentize_py_types import Err  # noqa: E402
 
-hashes.install()
 patches.install()
 tls.install()
 zones.install("/0/zones.packed")
 supplied.install("/0/natives", "/0/later")
+
+import hashes  # noqa: E402 – one of what was just supplied is in it.
+
+hashes.install()
 
 # A collection in a process would write to all of these objects, and so make their pages its own.
 gc.collect()
