@@ -36,9 +36,10 @@ mod git;
 mod log_sessions;
 mod range;
 mod releases;
-mod serialise;
+pub(crate) mod serialise;
 mod slugs;
 mod sources;
+mod webhooks;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -84,6 +85,15 @@ pub(crate) fn authenticated() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete)),
         ("/apps/{app}/log-drains", get(drains::list).post(drains::create)),
         ("/apps/{app}/log-drains/{drain}", get(drains::info).delete(drains::delete)),
+        ("/apps/{app}/webhooks", get(webhooks::list).post(webhooks::create)),
+        (
+            "/apps/{app}/webhooks/{webhook}",
+            get(webhooks::info).patch(webhooks::update).delete(webhooks::delete),
+        ),
+        ("/apps/{app}/webhook-deliveries", get(webhooks::deliveries)),
+        ("/apps/{app}/webhook-deliveries/{delivery}", get(webhooks::delivery)),
+        ("/apps/{app}/webhook-events", get(webhooks::events)),
+        ("/apps/{app}/webhook-events/{event}", get(webhooks::event)),
         ("/apps/{app}/builds", get(builds::list).post(builds::create)),
         ("/apps/{app}/builds/{build}", get(builds::info)),
         ("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update)),
