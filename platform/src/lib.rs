@@ -258,8 +258,9 @@ impl Platform {
         api::router(self.inner.clone())
     }
 
-    /// Ends log tails, fails the builds that run, gives log drains a moment for what they have, and closes the database. The API's requests should have
-    /// been drained before; those that come later fail.
+    /// Ends log tails, fails the builds that run, gives log drains a moment for what they have, closes the
+    /// database and unlocks the data directory. The API's requests should have been drained before; those that come
+    /// later fail.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.builds.tasks.close();
@@ -268,6 +269,7 @@ impl Platform {
         self.inner.drains.end().await;
         self.inner.webhooks.end().await;
         self.inner.db.close().await;
+        self.inner.data.unlock();
     }
 
     /// Ends everything that would keep the API's connections open for ever (log tails, output of builds), so

@@ -80,11 +80,7 @@ impl Client {
 /// # Errors
 ///
 /// What is wrong with the URL, to follow its name in a sentence.
-pub(crate) fn destination(
-    url: &Url,
-    tls: bool,
-    default: u16,
-) -> Result<Destination, &'static str> {
+pub(crate) fn destination(url: &Url, tls: bool, default: u16) -> Result<Destination, &'static str> {
     let host = url.host_str().and_then(|host| Host::parse(host.trim_matches(['[', ']'])));
     let host = host.ok_or("names no host")?;
     match url.port().unwrap_or(default) {

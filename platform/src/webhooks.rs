@@ -29,7 +29,8 @@ pub(crate) use delivery::Webhooks;
 pub(crate) use notices::{Action, Entity};
 
 /// Events of Heroku's that are about things which wpaas does not have: whoever asks for them gets none.
-const NEVER: [&str; 4] = ["api:addon", "api:addon-attachment", "api:collaborator", "api:sni-endpoint"];
+const NEVER: [&str; 4] =
+    ["api:addon", "api:addon-attachment", "api:collaborator", "api:sni-endpoint"];
 
 /// Whether a delivery that failed is tried again.
 const LEVELS: [&str; 2] = ["notify", "sync"];
@@ -72,7 +73,8 @@ pub(crate) struct Happened {
     pub(crate) created_at: String,
 }
 
-const EVENTS: &str = "SELECT id, include, payload, created_at FROM webhook_events WHERE app_id = $1";
+const EVENTS: &str =
+    "SELECT id, include, payload, created_at FROM webhook_events WHERE app_id = $1";
 
 /// A row of `webhook_deliveries`.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -186,7 +188,9 @@ fn included(names: &[String]) -> Result<String, Error> {
         };
     }
     if found.is_empty() {
-        return Err(Error::Invalid("Include must name at least one event, api:release say.".into()));
+        return Err(Error::Invalid(
+            "Include must name at least one event, api:release say.".into(),
+        ));
     }
     Ok(found.into_iter().collect::<Vec<_>>().join(" "))
 }
@@ -194,13 +198,16 @@ fn included(names: &[String]) -> Result<String, Error> {
 fn level(name: &str) -> Result<String, Error> {
     match LEVELS.contains(&name) {
         true => Ok(name.to_owned()),
-        false => Err(Error::Invalid("Level is notify (tried once) or sync (until it works).".into())),
+        false => {
+            Err(Error::Invalid("Level is notify (tried once) or sync (until it works).".into()))
+        }
     }
 }
 
 /// A webhook's URL and the server that it names.
 fn address(text: &str) -> Result<(Url, Destination), Error> {
-    let invalid = |why: &str| Error::Invalid(format!("Url {why}. A webhook's is https://HOST/PATH."));
+    let invalid =
+        |why: &str| Error::Invalid(format!("Url {why}. A webhook's is https://HOST/PATH."));
     let url = Url::parse(text).map_err(|_| invalid("is invalid"))?;
     let (tls, port) = match url.scheme() {
         "http" => (false, 80),
@@ -215,7 +222,9 @@ impl Inner {
     fn bounded(&self, name: &str, text: &str) -> Result<(), Error> {
         let most = self.limits.webhook_field_bytes;
         match text.len() > Limits::size(most) {
-            true => Err(Error::Invalid(format!("{name} is longer than the limit of {most} bytes."))),
+            true => {
+                Err(Error::Invalid(format!("{name} is longer than the limit of {most} bytes.")))
+            }
             false => Ok(()),
         }
     }

@@ -153,7 +153,8 @@ fn engine(build: &Build<'_>) -> Result<Engine, Error> {
         }
     };
     if let Some(snapshot) = build.settings.snapshot.as_ref().filter(|_| chosen == Engine::Quickjs) {
-        let reason = "a snapshot is for the engine starlingmonkey: leave out `snapshot` or the engine";
+        let reason =
+            "a snapshot is for the engine starlingmonkey: leave out `snapshot` or the engine";
         return Err(Error::settings(snapshot.line, reason));
     }
     Ok(chosen)

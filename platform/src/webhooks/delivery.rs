@@ -315,15 +315,15 @@ mod tests {
     #[test]
     fn signatures_are_hmac_sha256_in_base64() {
         // RFC 4231, test case 2.
-        let expected = hex::decode("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let expected =
+            hex::decode("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         let expected = base64::engine::general_purpose::STANDARD.encode(expected.unwrap());
         assert_eq!(signature("Jefe", b"what do ya want for nothing?"), expected);
     }
 
     #[test]
     fn rests_grow_to_a_bound() {
-        let limits =
-            Limits { webhook_rest_ms: 10, webhook_rest_max_ms: 35, ..Limits::default() };
+        let limits = Limits { webhook_rest_ms: 10, webhook_rest_max_ms: 35, ..Limits::default() };
         let rests = [1, 2, 3, 4, i64::MAX].map(|attempts| rest(&limits, attempts).as_millis());
         assert_eq!(rests, [10, 20, 35, 35, 35]);
     }
