@@ -16,6 +16,7 @@ mod redeploy;
 mod report;
 mod server;
 mod sockets;
+mod tail;
 mod wpaas;
 mod wrk;
 
@@ -42,6 +43,8 @@ enum Benchmark {
     Node(node::Args),
     /// Dynos that listen on `$PORT` beside wasmtime's own sockets
     Sockets(sockets::Args),
+    /// How late those who follow a log have a line
+    Tail(tail::Args),
 }
 
 #[tokio::main]
@@ -59,5 +62,6 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Neighbours(args) => neighbours::run(args).await,
         Benchmark::Node(args) => node::run(args).await,
         Benchmark::Sockets(args) => sockets::run(args).await,
+        Benchmark::Tail(args) => tail::run(args).await,
     }
 }

@@ -31,6 +31,8 @@ mod python_apps;
 mod releases;
 mod run;
 mod s3;
+mod schemathesis;
+mod secrets;
 mod snapshots;
 mod steady_load;
 mod upgrade;
