@@ -102,6 +102,16 @@ pub(crate) enum Command {
     #[command(name = "drains:remove")]
     DrainsRemove(commands::drains::RemoveArgs),
 
+    Buildpacks(commands::buildpacks::ListArgs),
+    #[command(name = "buildpacks:set")]
+    BuildpacksSet(commands::buildpacks::SetArgs),
+    #[command(name = "buildpacks:add")]
+    BuildpacksAdd(commands::buildpacks::AddArgs),
+    #[command(name = "buildpacks:remove")]
+    BuildpacksRemove(commands::buildpacks::RemoveArgs),
+    #[command(name = "buildpacks:clear")]
+    BuildpacksClear(commands::buildpacks::ClearArgs),
+
     #[command(name = "git:remote")]
     GitRemote(commands::git::RemoteArgs),
     #[command(name = "git:credentials")]
@@ -153,8 +163,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, drains, egress, git, logs, open, ps,
-            releases, run, version,
+            apps, auth, buildpacks, certs, config, deploy, domains, drains, egress, git, logs,
+            open, ps, releases, run, version,
         };
         match self {
             Self::Serve(_)
@@ -213,6 +223,21 @@ impl Command {
             Self::DrainsAdd(args) => drains::add(&Context::open(&args.target.server)?, &args).await,
             Self::DrainsRemove(args) => {
                 drains::remove(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::Buildpacks(args) => {
+                buildpacks::list(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::BuildpacksSet(args) => {
+                buildpacks::set(&Context::open(&args.placed.target.server)?, &args).await
+            }
+            Self::BuildpacksAdd(args) => {
+                buildpacks::add(&Context::open(&args.placed.target.server)?, &args).await
+            }
+            Self::BuildpacksRemove(args) => {
+                buildpacks::remove(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::BuildpacksClear(args) => {
+                buildpacks::clear(&Context::open(&args.target.server)?, &args).await
             }
             Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
             Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
@@ -281,6 +306,9 @@ mod tests {
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
+            "wpaas buildpacks:set heroku/nodejs -i 2 -a demo",
+            "wpaas buildpacks:add https://example.org/b.git#v1",
+            "wpaas buildpacks:remove -i 1",
             "wpaas git:remote -a demo -r staging",
             "wpaas certs:ca --pem",
             "wpaas apps --api http://127.0.0.1:5081",
@@ -308,6 +336,8 @@ mod tests {
             "wpaas rollback v0",
             "wpaas releases -n 0",
             "wpaas ps:stop",
+            "wpaas buildpacks:remove",
+            "wpaas buildpacks:add a --index 0",
             "wpaas run --env A x",
             "wpaas ps:scale web",
             "wpaas serve --https 127.0.0.1:8443",

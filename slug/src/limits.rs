@@ -63,6 +63,10 @@ limits! {
     build_memory_bytes = 8 * 1024 * MIB;
     /// Output kept of one build.
     build_output_bytes = 8 * MIB;
+    /// What is fetched of one buildpack, and what it holds when it is unpacked.
+    buildpack_bytes = 256 * MIB;
+    /// Fetching one buildpack.
+    buildpack_fetch_ms = 5 * 60_000;
     /// Builds that run at the same time; further ones wait.
     concurrent_builds = 2;
     /// Builds of one app that wait their turn; further ones are refused.
@@ -98,8 +102,8 @@ limits! {
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
     config_vars_bytes = 64 * KIB;
-    /// Buildpacks of an app.
-    buildpacks_per_app = 1;
+    /// Buildpacks of an app, and of a build.
+    buildpacks_per_app = 10;
     /// Custom domains of an app (Heroku: 1,000).
     domains_per_app = 1_000;
     /// Apps on one platform.

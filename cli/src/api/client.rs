@@ -227,6 +227,11 @@ impl Client {
         Ok(self.call(Method::PATCH, path, &[], Some(body)).await?.1)
     }
 
+    /// PUT.
+    pub(crate) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
+        Ok(self.call(Method::PUT, path, &[], Some(body)).await?.1)
+    }
+
     /// DELETE.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Error> {
         Ok(self.call(Method::DELETE, path, &[], None).await?.1)
@@ -268,7 +273,7 @@ impl Client {
         body: reqwest::Body,
         length: u64,
     ) -> Result<(), Error> {
-        self.put(self.given(url)?, body, length).await
+        self.send_bytes(self.given(url)?, body, length).await
     }
 
     /// *wpaas*: those of `digests` that the store lacks.
@@ -281,10 +286,10 @@ impl Client {
     /// *wpaas*: writes a blob; the server verifies that it is what its name says.
     pub(crate) async fn put_blob(&self, digest: Digest, bytes: Bytes) -> Result<(), Error> {
         let length = bytes.len() as u64;
-        self.put(self.url(&["blobs", &digest.to_string()]), bytes.into(), length).await
+        self.send_bytes(self.url(&["blobs", &digest.to_string()]), bytes.into(), length).await
     }
 
-    async fn put(&self, url: Url, body: reqwest::Body, length: u64) -> Result<(), Error> {
+    async fn send_bytes(&self, url: Url, body: reqwest::Body, length: u64) -> Result<(), Error> {
         let request = self
             .request(Method::PUT, url)?
             .header(ACCEPT, ACCEPTED)

@@ -2,6 +2,7 @@
 
 pub(crate) mod apps;
 pub(crate) mod auth;
+pub(crate) mod buildpacks;
 pub(crate) mod certs;
 pub(crate) mod config;
 pub(crate) mod deploy;
