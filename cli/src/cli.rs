@@ -117,6 +117,10 @@ pub(crate) enum Command {
     #[command(name = "git:credentials")]
     GitCredentials(commands::git::CredentialsArgs),
 
+    Heroku(commands::heroku::RunArgs),
+    #[command(name = "heroku:env")]
+    HerokuEnv(commands::heroku::EnvArgs),
+
     #[command(name = "certs:ca")]
     CertsCa(commands::certs::CaArgs),
 
@@ -163,8 +167,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, buildpacks, certs, config, deploy, domains, drains, egress, git, logs,
-            open, ps, releases, run, version,
+            apps, auth, buildpacks, certs, config, deploy, domains, drains, egress, git, heroku,
+            logs, open, ps, releases, run, version,
         };
         match self {
             Self::Serve(_)
@@ -241,6 +245,8 @@ impl Command {
             }
             Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
             Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
+            Self::Heroku(args) => heroku::run(&Context::open(&args.server)?, &args).await,
+            Self::HerokuEnv(args) => heroku::env(&Context::open(&args.server)?, &args).await,
             Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
@@ -311,6 +317,9 @@ mod tests {
             "wpaas buildpacks:remove -i 1",
             "wpaas git:remote -a demo -r staging",
             "wpaas certs:ca --pem",
+            "wpaas heroku apps --json",
+            "wpaas heroku --api https://localhost:5443 --ca ca.pem -- run -x -a demo ls",
+            "wpaas heroku:env --json",
             "wpaas apps --api http://127.0.0.1:5081",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -188,7 +188,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     .await
     .with_context(|| format!("cannot open the platform in {}", data.display()))?;
     let owner = owner(&platform, &data).await?;
-    credentials::save(&api_url, &owner.email, &owner.token)?;
+    credentials::save(&api_url, &owner.email, &owner.token, None)?;
     node.load(platform.snapshot().await?).await;
 
     eprintln!("wpaas {}", env!("CARGO_PKG_VERSION"));

@@ -83,6 +83,9 @@ limits! {
     /// process of that version that still runs, or a downgrade.
     code_keep_days = 14;
 
+    /// A package.json that is read for the script of a one-off command.
+    package_json_bytes = MIB;
+
     // -- git
     /// What one push may send; beyond it git refuses the pack.
     git_pack_bytes = 256 * MIB;
@@ -92,7 +95,7 @@ limits! {
     git_refs = 1_000;
     /// Private memory that one process of git's can write to (`RLIMIT_DATA`).
     git_memory_bytes = 1024 * MIB;
-    /// A push from its first byte to its last, the build included; then git is ended.
+    /// A push from its first byte to its last, the build included, or a fetch; then git is ended.
     git_request_ms = 60 * 60_000;
     /// What a fetch says that it has and wants.
     git_fetch_request_bytes = 4 * MIB;
@@ -317,6 +320,8 @@ limits! {
     client_pages = 1_000;
     /// Blobs that `deploy --local` uploads at the same time.
     client_uploads = 4;
+    /// Requests of the heroku command that `wpaas heroku` passes on at the same time; further ones wait.
+    client_forwards = 64;
 
     // -- logs
     /// One log line (Heroku: 10,000 bytes); longer ones are cut into several.
