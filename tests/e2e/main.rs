@@ -13,6 +13,7 @@ mod support;
 
 mod authority;
 mod bad_input;
+mod buildpacks;
 mod conformance;
 mod deploy;
 mod dev;
