@@ -29,6 +29,7 @@ mod node_engines;
 mod observe;
 mod processes;
 mod python_apps;
+mod python_dynos;
 mod releases;
 mod run;
 mod s3;
