@@ -60,16 +60,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     eprintln!("deploying {} Rust and {} Express apps", args.hello, args.express);
     deploy(&home, &args, &hello).await?;
 
-    let names = |kind: &str, count: u32| -> Vec<String> {
-        (0..count).map(|number| format!("{kind}-{number}")).collect()
-    };
     let (rust, express) = (names("hello", args.hello), names("express", args.express));
     let mut rows = Vec::new();
-    rows.push(sample(&home, "Rust hello", &rust, None, false).await?);
+    rows.push(sample(&home, "Rust hello", &[], &rust, None, false).await?);
     let empty = "Rust hello, page cache empty";
-    rows.push(sample(&home, empty, &rust, None, true).await?);
+    rows.push(sample(&home, empty, &[], &rust, None, true).await?);
     let shared = "Express, engine used by another app";
-    rows.push(sample(&home, shared, &express, Some("express"), false).await?);
+    rows.push(sample(&home, shared, &[], &express, Some("express"), false).await?);
     rows.push(unused(&home, &express, args.restarts).await?);
     rows.push(peer_wasmtime(&hello, args.restarts).await?);
     rows.push(peer_node(args.restarts).await?);
@@ -93,26 +90,21 @@ async fn deploy(home: &Arc<TempDir>, args: &Args, hello: &Path) -> anyhow::Resul
         .buffer_unordered(CONCURRENT)
         .try_collect::<()>()
         .await?;
-    server.deploy("express", App::new()?.path()).await?;
-    let slug = server.slug("express").await?.digest;
-    for number in 0..args.express {
-        let name = format!("express-{number}");
-        server.create(&name).await?;
-        server.release(&name, slug).await?;
-    }
+    copies(&server, "express", App::new()?.path(), args.express).await?;
     server.running.kill().await
 }
 
-/// The first request of each app after a start of the node.
+/// The first request of each app after a start of the node with these variables.
 pub(crate) async fn sample(
     home: &Arc<TempDir>,
     name: &'static str,
+    variables: &[(&str, &str)],
     apps: &[String],
     before: Option<&str>,
     drop_caches: bool,
 ) -> anyhow::Result<Row> {
     eprintln!("{name}: {} samples", apps.len());
-    let server = Server::start(home, &[]).await?;
+    let server = Server::start(home, variables).await?;
     quiet(server.running.pid()?).await?;
     let client = connected(&server).await?;
     if let Some(before) = before {

@@ -17,6 +17,7 @@ mod redeploy;
 mod report;
 mod server;
 mod sockets;
+mod tail;
 mod wpaas;
 mod wrk;
 
@@ -45,6 +46,8 @@ enum Benchmark {
     Python(python::Args),
     /// Dynos that listen on `$PORT` beside wasmtime's own sockets
     Sockets(sockets::Args),
+    /// How late those who follow a log have a line
+    Tail(tail::Args),
 }
 
 #[tokio::main]
@@ -63,5 +66,6 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Node(args) => node::run(args).await,
         Benchmark::Python(args) => python::run(args).await,
         Benchmark::Sockets(args) => sockets::run(args).await,
+        Benchmark::Tail(args) => tail::run(args).await,
     }
 }

@@ -39,7 +39,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     deploy(&home, args.cold).await?;
     let mut rows = Vec::new();
     for (kind, _) in KINDS {
-        rows.push(cold::sample(&home, kind, &names(kind, args.cold), Some(kind), false).await?);
+        rows.push(
+            cold::sample(&home, kind, &[], &cold::names(kind, args.cold), Some(kind), false)
+                .await?,
+        );
     }
     let server = Server::start(&home, &[]).await?;
     let (mut text, mut targets) = throughput(&args, &server).await?;
@@ -47,10 +50,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     parked(&server, args.cold, &mut text, &mut targets).await?;
     redeploys(&server, args.cold, &mut text, &mut targets).await?;
     report::conclude("python", &text, &targets)
-}
-
-fn names(kind: &str, count: u32) -> Vec<String> {
-    (0..count).map(|number| format!("{kind}-{number}")).collect()
 }
 
 /// A copy of one of bench/apps, to be deployed.
@@ -75,12 +74,7 @@ async fn deploy(home: &Arc<TempDir>, count: u32) -> anyhow::Result<()> {
             std::fs::write(app.path().join("wpaas.toml"), "snapshot = true\n")?;
         }
         eprintln!("deploying {kind}");
-        server.deploy(kind, app.path()).await?;
-        let slug = server.slug(kind).await?.digest;
-        for name in names(kind, count) {
-            server.create(&name).await?;
-            server.release(&name, slug).await?;
-        }
+        cold::copies(&server, kind, app.path(), count).await?;
     }
     server.running.kill().await
 }
@@ -179,14 +173,10 @@ async fn parked(
     text: &mut String,
     targets: &mut Vec<Target>,
 ) -> anyhow::Result<()> {
-    let (client, pid) = (reqwest::Client::new(), server.running.pid()?);
+    let client = reqwest::Client::new();
     for (kind, _) in KINDS {
         cold::first(&client, server, kind).await?;
-        let before = process::memory(pid)?.private_mib;
-        for name in names(kind, count) {
-            cold::first(&client, server, &name).await?;
-        }
-        let each = (process::memory(pid)?.private_mib - before) / f64::from(count);
+        let each = cold::parked(server, kind, count).await?;
         let _ = writeln!(text, "\nOne more dyno of {kind} after its first request: {each:.1} MiB.");
         targets.push(Target::below(format!("memory of a dyno, {kind}"), 15.0, each, "MiB"));
     }

@@ -3,6 +3,7 @@
 //! Builds of one app run one after the other in the order of their requests; over all apps only so many run at
 //! once. A build changes nothing until its release is committed, in one transaction with its own success.
 
+use serde_json::json;
 use sqlx::AnyConnection;
 use tempfile::{NamedTempFile, TempDir};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::{
     Ctx, Error, Inner,
     apps::App,
     auth::{self, User},
-    db,
+    db::{self, Write},
     error::{app_is_gone, io},
     page::{self, Key, Listed, Page},
     releases::Release,
@@ -40,7 +41,8 @@ pub(crate) struct Build {
     pub(crate) source_version: Option<String>,
     pub(crate) source_version_description: Option<String>,
     pub(crate) source_checksum: Option<String>,
-    pub(crate) buildpack_url: Option<String>,
+    /// JSON: `["heroku/nodejs", …]`.
+    pub(crate) buildpacks: Option<String>,
     pub(crate) stack: Option<String>,
     pub(crate) release_id: Option<String>,
     pub(crate) slug_id: Option<String>,
@@ -53,7 +55,7 @@ pub(crate) struct Build {
 }
 
 const COLUMNS: &str = "id, app_id, user_id, user_email, status, stream_token, source_url, source_version, \
-     source_version_description, source_checksum, buildpack_url, stack, release_id, slug_id, slug_digest, \
+     source_version_description, source_checksum, buildpacks, stack, release_id, slug_id, slug_digest, \
      steps, uploaded_blobs, created_at, updated_at";
 
 /// What a request for a build says.
@@ -63,7 +65,8 @@ pub(crate) struct Wanted {
     pub(crate) version: Option<String>,
     pub(crate) version_description: Option<String>,
     pub(crate) checksum: Option<String>,
-    pub(crate) buildpack_url: Option<String>,
+    /// In order; the app's own without any.
+    pub(crate) buildpacks: Vec<String>,
 }
 
 /// What a build that came to a release has to record.
@@ -115,7 +118,7 @@ pub(crate) async fn succeeded(
     let steps: Vec<_> = done
         .steps
         .iter()
-        .map(|(name, took)| serde_json::json!({"name": name, "ms": took.as_secs_f64() * 1000.0}))
+        .map(|(name, took)| json!({"name": name, "ms": took.as_secs_f64() * 1000.0}))
         .collect();
     sqlx::query(
         "UPDATE builds SET status = 'succeeded', release_id = $1, slug_id = $2, slug_digest = $3, \
@@ -134,18 +137,23 @@ pub(crate) async fn succeeded(
     Ok(())
 }
 
-async fn failed(db: &mut AnyConnection, id: &str) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE builds SET status = 'failed', updated_at = $1 WHERE id = $2 AND status = 'pending'",
-    )
-    .bind(db::now())
-    .bind(id.to_owned())
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 impl Inner {
+    /// Records that a build has failed, if it is there and goes on.
+    async fn failed(&self, write: &mut Write<'_>, id: &str) -> Result<(), Error> {
+        let sql = format!("SELECT {COLUMNS} FROM builds WHERE id = $1 AND status = 'pending'");
+        let before: Vec<Build> = db::fetch_all(write, sql, [id.to_owned()]).await?;
+        let Some(before) = before.into_iter().next() else { return Ok(()) };
+        let (status, updated_at) = ("failed".to_owned(), db::now());
+        let build = Build { status, updated_at, ..before.clone() };
+        sqlx::query("UPDATE builds SET status = $1, updated_at = $2 WHERE id = $3")
+            .bind(build.status.clone())
+            .bind(build.updated_at.clone())
+            .bind(build.id.clone())
+            .execute(&mut **write)
+            .await?;
+        self.tell_build(write, Some(&before), &build).await
+    }
+
     /// Takes a build into the queue and returns its row; it runs on its own from here.
     pub(crate) async fn create_build(
         self: &Ctx,
@@ -205,10 +213,11 @@ impl Inner {
         let place = self.builds.enter(app.id, self.limits.queued_builds_per_app)?;
         let id = db::new_id();
         let now = db::now();
+        let told = (!wanted.buildpacks.is_empty()).then(|| json!(wanted.buildpacks).to_string());
         let mut write = self.db.write().await?;
         sqlx::query(
             "INSERT INTO builds (id, app_id, user_id, user_email, status, stream_token, source_url, \
-             source_version, source_version_description, source_checksum, buildpack_url, steps, \
+             source_version, source_version_description, source_checksum, buildpacks, steps, \
              uploaded_blobs, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, '[]', 0, $11, $11)",
         )
@@ -221,7 +230,7 @@ impl Inner {
         .bind(wanted.version.clone())
         .bind(wanted.version_description.clone())
         .bind(wanted.checksum.clone())
-        .bind(wanted.buildpack_url.clone())
+        .bind(told)
         .bind(now)
         .execute(&mut *write)
         .await
@@ -229,6 +238,7 @@ impl Inner {
         let build = find(&mut write, app.id, &id.to_string()).await?;
         let output = Output::create(&self.data.build_log(id), self.limits.build_output_bytes)?;
         let old = self.drop_old_builds(&mut write, app.id).await?;
+        self.tell_build(&mut write, None, &build).await?;
         write.commit().await?;
         self.data.forget_builds(old).await;
         self.say(app.id, format!("Build started by user {}", user.email));
@@ -276,7 +286,7 @@ impl Inner {
                 .await?;
         for (id,) in &pending {
             output::append(&self.data.build_log(db::id(id)?), run::INTERRUPTED)?;
-            failed(&mut write, id).await?;
+            self.failed(&mut write, id).await?;
         }
         write.commit().await
     }

@@ -13,6 +13,7 @@ mod support;
 
 mod authority;
 mod bad_input;
+mod buildpacks;
 mod conformance;
 mod deploy;
 mod dev;
@@ -32,6 +33,8 @@ mod python_dynos;
 mod releases;
 mod run;
 mod s3;
+mod schemathesis;
+mod secrets;
 mod snapshots;
 mod steady_load;
 mod upgrade;

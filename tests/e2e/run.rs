@@ -92,8 +92,8 @@ async fn at_a_terminal_keys_are_echoed_and_control_c_ends_the_command() {
     let server = Server::start().await;
     node_app(&server).await;
     for (keys, shown, status) in [
-        // "ac\n" is what is left of it. (The Node.js stack knows no terminals yet.)
-        (&[&b"ab\x7fc\r"[..], b"\x04"][..], &["ab\x08 \x08c\r\n", "206 false\r\n"][..], 0),
+        // "ac\n" is what is left of it.
+        (&[&b"ab\x7fc\r"[..], b"\x04"][..], &["ab\x08 \x08c\r\n", "206 true\r\n"][..], 0),
         (&[b"\x03"], &["^C\r\n"], 130),
     ] {
         types(&server, "node sum.js", keys, shown, status).await;

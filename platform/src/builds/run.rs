@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 use wpaas_slug::pack;
 
-use super::{Done, Output, Wanted, failed, queue::Place};
+use super::{Done, Output, Wanted, queue::Place};
 use crate::{
     Ctx, Error, Inner, apps,
     auth::User,
@@ -75,7 +75,7 @@ impl Inner {
         run.output.last_words(" !     Build failed");
         let recorded = async {
             let mut write = self.db.write().await?;
-            failed(&mut write, &run.id.to_string()).await?;
+            self.failed(&mut write, &run.id.to_string()).await?;
             write.commit().await
         };
         if let Err(error) = recorded.await {
@@ -141,11 +141,12 @@ impl Inner {
         let cache = self.data.cache(run.app);
         tokio::fs::create_dir_all(&cache).await.map_err(io("build cache"))?;
         let output = run.output.clone();
+        let told = &run.wanted.buildpacks;
         let job = Job {
             source,
             cache,
             // Without either the builder looks at the config vars.
-            buildpack_url: run.wanted.buildpack_url.clone().or_else(|| set.into_iter().next()),
+            buildpacks: if told.is_empty() { set } else { told.clone() },
             env,
             output: Box::new(move |line: &str| output.line(line)),
         };
