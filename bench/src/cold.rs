@@ -94,6 +94,37 @@ async fn deploy(home: &Arc<TempDir>, args: &Args, hello: &Path) -> anyhow::Resul
     server.running.kill().await
 }
 
+/// Names of cold apps like `app`.
+pub(crate) fn names(app: &str, count: u32) -> Vec<String> {
+    (0..count).map(|number| format!("{app}-{number}")).collect()
+}
+
+/// What an app like `app` takes whose one dyno waits, in MiB.
+pub(crate) async fn parked(server: &Server, app: &str, count: u32) -> anyhow::Result<f64> {
+    let (client, pid) = (reqwest::Client::new(), server.running.pid()?);
+    let before = process::memory(pid)?.private_mib;
+    for name in names(app, count) {
+        first(&client, server, &name).await?;
+    }
+    Ok((process::memory(pid)?.private_mib - before) / f64::from(count))
+}
+
+/// Deploys `directory` as `app`, and releases it under `count` more [`names`].
+pub(crate) async fn copies(
+    server: &Server,
+    app: &str,
+    directory: &Path,
+    count: u32,
+) -> anyhow::Result<()> {
+    server.deploy(app, directory).await?;
+    let slug = server.slug(app).await?.digest;
+    for name in names(app, count) {
+        server.create(&name).await?;
+        server.release(&name, slug).await?;
+    }
+    Ok(())
+}
+
 /// The first request of each app after a start of the node with these variables.
 pub(crate) async fn sample(
     home: &Arc<TempDir>,
