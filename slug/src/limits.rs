@@ -437,6 +437,9 @@ impl Limits {
 }
 
 #[cfg(test)]
+mod attacked;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -45,7 +45,8 @@ async fn logged(api: &Api, text: &str) -> String {
 #[tokio::test]
 async fn drains_are_added_listed_and_removed() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = Limits { drains_per_app: 3, drains: 4, ..Limits::default() };
+    let limits =
+        Limits { drains_per_app: 3, drains: 4, drain_url_bytes: 2_000, ..Limits::default() };
     let server = Server::with(directory.path(), limits).await;
     let api = &server.api;
     for app in ["demo", "more"] {
@@ -88,7 +89,7 @@ async fn drains_are_added_listed_and_removed() {
         (url(1), "already been taken"),
         ("ftp://a.b".to_owned(), "syslog://HOST:PORT"),
         ("syslog://10.0.0.7:514".to_owned(), "10.0.0.7 is private"),
-        (format!("https://a.b/{}", "x".repeat(3_000)), "limit of 2048 bytes"),
+        (format!("https://a.b/{}", "x".repeat(3_000)), "limit of 2000 bytes"),
     ] {
         let said = api.refused("POST", DRAINS, json!({"url": bad}), 422).await;
         assert!(said.contains(text), "{said}");
