@@ -10,7 +10,7 @@ use tokio::{
 };
 use wpaas_slug::Limits;
 
-use super::harness::{Api, Server};
+use super::harness::Server;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -18,16 +18,6 @@ async fn server(directory: &std::path::Path, limits: Limits) -> Server {
     let server = Server::with(directory, limits).await;
     server.api.create("demo").await;
     server
-}
-
-async fn logged(api: &Api, text: &str) {
-    let waiting = async {
-        while !api.log("demo").await.join("\n").contains(text) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    assert!(waited.is_ok(), "nobody says {text:?}");
 }
 
 /// An HTTP server that answers each request with a status and a body without end, if with anything.
@@ -157,7 +147,7 @@ async fn a_drain_that_takes_and_never_answers_is_given_up_and_holds_up_no_shutdo
     let url = format!("http://127.0.0.1:{}/", endless(false).await);
     let body = json!({"url": url});
     server.api.call("POST", "/apps/demo/log-drains", Some(body), (201, "log-drain")).await;
-    logged(&server.api, "takes no lines, they wait: no answer within 0.02 s").await;
+    server.api.logged("takes no lines, they wait: no answer within 0.02 s").await;
     tokio::time::timeout(PATIENCE, server.platform.shutdown()).await.unwrap();
 }
 
