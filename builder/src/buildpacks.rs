@@ -1,9 +1,12 @@
 //! Buildpacks: what turns a tree of a certain kind into something that dynos run.
 
+pub(crate) mod chosen;
 pub(crate) mod component;
 pub(crate) mod external;
 mod kept;
+mod made;
 pub(crate) mod node;
+pub(crate) mod place;
 pub(crate) mod python;
 pub(crate) mod rust;
 pub(crate) mod words;
@@ -17,12 +20,13 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use place::LocalBuildpacks;
 use tokio::sync::OnceCell;
 use wpaas_slug::{ComponentRef, Digest, Limits, ProcessType};
 
 use crate::{
     Error, Output, SnapshotProgram, Stack,
-    sandbox::{Deadline, Sandbox, Workspace},
+    sandbox::{Deadline, Sandbox, Workspace, exports::Exports},
     settings::Settings,
     toolchain::{
         cargo::Cargo,
@@ -55,11 +59,22 @@ pub(crate) trait Buildpack: Send + Sync {
         Ok(())
     }
 
+    /// Whether it can come before another buildpack.
+    fn assists(&self) -> bool {
+        false
+    }
+
+    /// Does its part for the buildpacks after it, if it can, and says what it exports to them.
+    async fn assist(&self, _build: &Build<'_>) -> Result<Exports, Error> {
+        Ok(Exports::default())
+    }
+
     /// Builds the app in its tree, and says what its process types run.
     async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error>;
 }
 
 /// One build, as its buildpack sees it.
+#[derive(Clone, Copy)]
 pub(crate) struct Build<'a> {
     /// The app's tree, which the build may change.
     pub(crate) dir: &'a Path,
@@ -100,6 +115,7 @@ pub(crate) struct Tools {
     pub(crate) stacks: Stacks,
     pub(crate) lock: Lock,
     pub(crate) snapshots: Option<SnapshotProgram>,
+    pub(crate) local_buildpacks: LocalBuildpacks,
     pub(crate) limits: Limits,
     node: OnceCell<Node>,
     python: OnceCell<Python>,
@@ -112,6 +128,7 @@ impl Tools {
         stacks: Stacks,
         lock: Lock,
         snapshots: Option<SnapshotProgram>,
+        local_buildpacks: LocalBuildpacks,
         limits: Limits,
     ) -> Self {
         Self {
@@ -119,6 +136,7 @@ impl Tools {
             stacks,
             lock,
             snapshots,
+            local_buildpacks,
             limits,
             node: OnceCell::new(),
             python: OnceCell::new(),

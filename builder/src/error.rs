@@ -99,10 +99,10 @@ pub enum Error {
         /// What was found instead of what was expected.
         reason: String,
     },
-    /// The buildpack of `BUILDPACK_URL` cannot be used or does not take the app.
+    /// A buildpack that was chosen cannot be used or does not take the app.
     #[error("buildpack {url}: {reason}")]
     Buildpack {
-        /// The value of `BUILDPACK_URL`.
+        /// Its name or address.
         url: String,
         /// What is wrong.
         reason: String,

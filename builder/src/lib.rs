@@ -25,10 +25,10 @@ mod toolchain;
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, sync::Arc, time::Duration};
 
-use buildpacks::Tools;
+pub use buildpacks::place::{BUILT_IN, LocalBuildpacks, shown};
+use buildpacks::{Tools, place::Place};
 pub use error::{Error, Kind};
 pub use output::Output;
-pub use pipeline::BUILT_IN;
 pub use sandbox::with_memory_limit;
 use sandbox::{Host, Sandbox};
 pub use toolchain::stack::Stack;
@@ -49,6 +49,8 @@ pub struct Options {
     pub hidden: Vec<PathBuf>,
     /// Evaluates apps that have a snapshot. Without it they cannot be built.
     pub snapshots: Option<SnapshotProgram>,
+    /// Which paths of this machine users may name as buildpacks.
+    pub local_buildpacks: LocalBuildpacks,
 }
 
 /// A program that evaluates an app in the stack's component and writes a component that goes on from there: it is run
@@ -85,8 +87,9 @@ pub struct Request {
     pub cache: PathBuf,
     /// Config vars.
     pub env: BTreeMap<String, String>,
-    /// One of [`BUILT_IN`], or a buildpack of the user's own: a directory or a tarball. Without it, `BUILDPACK_URL` in `env` counts.
-    pub buildpack_url: Option<String>,
+    /// Buildpacks in the order in which they run, the last of which makes what the process types run: names of [`BUILT_IN`],
+    /// addresses of git repositories or tarballs, paths. Without any, `BUILDPACK_URL` in `env` counts.
+    pub buildpacks: Vec<String>,
     /// Where the build's lines go.
     pub output: Output,
 }
@@ -107,12 +110,13 @@ pub struct Built {
 impl Builder {
     /// Opens the cache. Fails if it cannot be created.
     pub fn new(options: Options) -> Result<Self, Error> {
-        let Options { cache_dir, store, limits, hidden, snapshots } = options;
+        let Options { cache_dir, store, limits, hidden, snapshots, local_buildpacks } = options;
         fs::create_dir_all(&cache_dir).map_err(error::io_at(&cache_dir))?;
         let cache_dir = cache_dir.canonicalize().map_err(error::io_at(&cache_dir))?;
         let sandbox = Sandbox::new(Host::of_this_process(), hidden, limits.clone());
         let stacks = Stacks::new(cache_dir, store.clone(), limits.clone());
-        let tools = Tools::new(sandbox, stacks, Lock::read()?, snapshots, limits.clone());
+        let lock = Lock::read()?;
+        let tools = Tools::new(sandbox, stacks, lock, snapshots, local_buildpacks, limits.clone());
         Ok(Self { inner: Arc::new(Inner { store, limits, tools }) })
     }
 
@@ -120,6 +124,15 @@ impl Builder {
     /// [`Limits::build_ms`], plus the installation of a stack that is missing on this machine.
     pub async fn build(&self, request: Request) -> Result<Built, Error> {
         Box::pin(pipeline::run(&self.inner, request)).await
+    }
+
+    /// The buildpack that a user's text means, in the form to keep: a name of [`BUILT_IN`] or an address. An error that
+    /// says what is possible where there is no such buildpack, or not for users of this machine.
+    pub fn buildpack(&self, text: &str) -> Result<String, Error> {
+        Ok(match buildpacks::chosen::place(text, &self.inner.tools)? {
+            Place::BuiltIn(name) => name.to_owned(),
+            _ => text.trim().to_owned(),
+        })
     }
 
     /// Makes sure that a stack's component is in the cache and in the store; progress goes to `output`. Only the

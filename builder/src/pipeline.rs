@@ -7,8 +7,8 @@ use wpaas_slug::Slug;
 use crate::{
     Built, Error, Inner, Output, Request,
     buildpacks::{
-        Build, Buildpack, Commands, Compiled, Steps, component::Prebuilt, external::External,
-        node::NodeJs, python::Python, rust::Rust,
+        Build, Commands, Compiled, Steps,
+        chosen::{self, Chosen},
     },
     error::io_at,
     files::{FileLock, blocking},
@@ -23,8 +23,6 @@ const PROCFILE: &str = "Procfile";
 const BUILDPACK_URL: &str = "BUILDPACK_URL";
 /// A Procfile is a few lines; nobody needs more than this.
 const PROCFILE_BYTES: u64 = 64 * 1024;
-/// Names of the source's files in an error.
-const SHOWN_NAMES: usize = 8;
 
 /// Runs a build.
 pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error> {
@@ -61,17 +59,38 @@ pub(crate) async fn run(inner: &Inner, request: Request) -> Result<Built, Error>
         deadline: Deadline::after_ms(limits.build_ms),
         steps: &steps,
     };
-    let url = request.buildpack_url.as_ref().or_else(|| request.env.get(BUILDPACK_URL));
-    let buildpack = steps.time("detect", detect(&build, url.map(String::as_str))).await?;
-    output.step(&format!("{} app detected", buildpack.name()));
+    let wanted = wanted(&request);
+    let choosing = Box::pin(chosen::choose(&build, &wanted));
+    let Chosen { before, last: buildpack, undetected } = steps.time("detect", choosing).await?;
+    if before.is_empty() {
+        output.step(&format!("{} app detected", buildpack.name()));
+    }
     if let Some(snapshot) = settings.snapshot.as_ref().filter(|_| !buildpack.makes_snapshots()) {
         let reason = format!("there are no snapshots of {} apps", buildpack.name());
         return Err(Error::settings(snapshot.line, reason));
     }
-    steps.time("toolchain", buildpack.prepare(&inner.tools, &output)).await?;
+    for buildpack in before.iter().chain([&buildpack]) {
+        steps.time("toolchain", buildpack.prepare(&inner.tools, &output)).await?;
+    }
     build.deadline = Deadline::after_ms(limits.build_ms);
     let deadline = build.deadline;
     let work = async {
+        let mut exporting = workspace.clone();
+        for buildpack in &before {
+            output.step(&format!("{} buildpack", buildpack.name()));
+            let build = Build { workspace: &exporting, ..build };
+            let exports = buildpack.assist(&build).await?;
+            exporting.export(exports);
+        }
+        // Those before may have written it.
+        let procfile = read_procfile(&dir)?;
+        let build = Build { workspace: &exporting, procfile: procfile.as_ref(), ..build };
+        if !before.is_empty() {
+            if let Some(name) = &undetected {
+                chosen::must_take(&*buildpack, name, &build).await?;
+            }
+            output.step(&format!("{} buildpack", buildpack.name()));
+        }
         let mut compiled = buildpack.compile(&build).await?;
         settings.apply(&mut compiled.processes)?;
         discover(&dir, &buildpack.name(), &compiled, &output)?;
@@ -100,65 +119,13 @@ pub(crate) fn read_procfile(dir: &Path) -> Result<Option<Commands>, Error> {
     procfile::parse(&text).map(Some)
 }
 
-/// The buildpack that takes the app.
-async fn detect(build: &Build<'_>, url: Option<&str>) -> Result<Box<dyn Buildpack>, Error> {
-    let url = url.filter(|url| !url.is_empty());
-    if let Some(name) = url
-        && let Some(chosen) = built_in(name)
-    {
-        if chosen.detect(build).await? {
-            return Ok(chosen);
-        }
-        return Err(Error::Buildpack {
-            url: name.to_owned(),
-            reason: format!("the source is no {} app", chosen.name()),
-        });
+/// The buildpacks that were asked for; without any, the config var's.
+fn wanted(request: &Request) -> Vec<String> {
+    if !request.buildpacks.is_empty() {
+        return request.buildpacks.clone();
     }
-    if let Some(url) = url {
-        let external = External::open(url, &build.cache.join("buildpack"), build.tools)?;
-        external.detect(build).await?;
-        return Ok(Box::new(external));
-    }
-    if build.procfile.is_some_and(Commands::is_empty) {
-        let reason = "it declares no process type; add a line such as `web: npm start`";
-        return Err(Error::procfile(None, reason));
-    }
-    let known: [Box<dyn Buildpack>; 4] =
-        [Box::new(Prebuilt), Box::new(NodeJs), Box::new(Python), Box::new(Rust)];
-    for buildpack in known {
-        if buildpack.detect(build).await? {
-            return Ok(buildpack);
-        }
-    }
-    Err(Error::NoLanguage { found: names(build.dir)? })
-}
-
-/// Names of the buildpacks that wpaas has: Heroku's where Heroku has one.
-pub const BUILT_IN: [&str; 4] = ["heroku/nodejs", "heroku/python", "wpaas/rust", "wpaas/component"];
-
-fn built_in(name: &str) -> Option<Box<dyn Buildpack>> {
-    match name {
-        "heroku/nodejs" => Some(Box::new(NodeJs)),
-        "heroku/python" => Some(Box::new(Python)),
-        "wpaas/rust" => Some(Box::new(Rust)),
-        "wpaas/component" => Some(Box::new(Prebuilt)),
-        _ => None,
-    }
-}
-
-/// The names at the top of the tree, for an error.
-fn names(dir: &Path) -> Result<String, Error> {
-    let entries = fs::read_dir(dir).map_err(io_at(dir))?.filter_map(Result::ok);
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    let more = names.len().saturating_sub(SHOWN_NAMES);
-    names.truncate(SHOWN_NAMES);
-    Ok(match (names.is_empty(), more) {
-        (true, _) => "no files".into(),
-        (false, 0) => names.join(", "),
-        (false, more) => format!("{} and {more} more", names.join(", ")),
-    })
+    let url = request.env.get(BUILDPACK_URL).filter(|url| !url.is_empty());
+    url.into_iter().cloned().collect()
 }
 
 /// Prints where the process types come from.

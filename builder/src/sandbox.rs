@@ -7,6 +7,7 @@
 //! ([`isolation`]). Its output goes to the build's output line by line as it comes.
 
 mod environment;
+pub(crate) mod exports;
 mod isolation;
 mod process;
 
@@ -26,6 +27,7 @@ use tokio::{io::AsyncReadExt, sync::OnceCell, time::Instant};
 use wpaas_slug::Limits;
 
 pub(crate) use environment::Host;
+use exports::Exports;
 use isolation::Isolation;
 
 use crate::{Error, Output, error::io as io_error, files, output::Lines};
@@ -66,15 +68,25 @@ impl Deadline {
 pub(crate) struct Workspace {
     home: PathBuf,
     tmp: PathBuf,
+    exports: Exports,
 }
 
 impl Workspace {
     /// An empty home and an empty temporary directory below `dir`.
     pub(crate) fn fresh(dir: &Path) -> Result<Self, Error> {
-        let workspace = Self { home: dir.join("home"), tmp: dir.join("tmp") };
+        let workspace = Self::at(dir);
         files::fresh_dir(&workspace.home)?;
         files::fresh_dir(&workspace.tmp)?;
         Ok(workspace)
+    }
+
+    fn at(dir: &Path) -> Self {
+        Self { home: dir.join("home"), tmp: dir.join("tmp"), exports: Exports::default() }
+    }
+
+    /// Gives the programs of the build what a buildpack exports.
+    pub(crate) fn export(&mut self, exports: Exports) {
+        self.exports.extend(exports);
     }
 
     /// A new directory that programs can read.

@@ -102,10 +102,24 @@ pub(crate) enum Command {
     #[command(name = "drains:remove")]
     DrainsRemove(commands::drains::RemoveArgs),
 
+    Buildpacks(commands::buildpacks::ListArgs),
+    #[command(name = "buildpacks:set")]
+    BuildpacksSet(commands::buildpacks::SetArgs),
+    #[command(name = "buildpacks:add")]
+    BuildpacksAdd(commands::buildpacks::AddArgs),
+    #[command(name = "buildpacks:remove")]
+    BuildpacksRemove(commands::buildpacks::RemoveArgs),
+    #[command(name = "buildpacks:clear")]
+    BuildpacksClear(commands::buildpacks::ClearArgs),
+
     #[command(name = "git:remote")]
     GitRemote(commands::git::RemoteArgs),
     #[command(name = "git:credentials")]
     GitCredentials(commands::git::CredentialsArgs),
+
+    Heroku(commands::heroku::RunArgs),
+    #[command(name = "heroku:env")]
+    HerokuEnv(commands::heroku::EnvArgs),
 
     #[command(name = "certs:ca")]
     CertsCa(commands::certs::CaArgs),
@@ -153,8 +167,8 @@ impl Command {
     /// The commands that are clients of a server.
     async fn ask(self) -> anyhow::Result<()> {
         use commands::{
-            apps, auth, certs, config, deploy, domains, drains, egress, git, logs, open, ps,
-            releases, run, version,
+            apps, auth, buildpacks, certs, config, deploy, domains, drains, egress, git, heroku,
+            logs, open, ps, releases, run, version,
         };
         match self {
             Self::Serve(_)
@@ -214,8 +228,25 @@ impl Command {
             Self::DrainsRemove(args) => {
                 drains::remove(&Context::open(&args.target.server)?, &args).await
             }
+            Self::Buildpacks(args) => {
+                buildpacks::list(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::BuildpacksSet(args) => {
+                buildpacks::set(&Context::open(&args.placed.target.server)?, &args).await
+            }
+            Self::BuildpacksAdd(args) => {
+                buildpacks::add(&Context::open(&args.placed.target.server)?, &args).await
+            }
+            Self::BuildpacksRemove(args) => {
+                buildpacks::remove(&Context::open(&args.target.server)?, &args).await
+            }
+            Self::BuildpacksClear(args) => {
+                buildpacks::clear(&Context::open(&args.target.server)?, &args).await
+            }
             Self::GitRemote(args) => git::remote(&Context::open(&args.target.server)?, &args).await,
             Self::GitCredentials(args) => git::credentials(&Context::open(&args.server)?, &args),
+            Self::Heroku(args) => heroku::run(&Context::open(&args.server)?, &args).await,
+            Self::HerokuEnv(args) => heroku::env(&Context::open(&args.server)?, &args).await,
             Self::CertsCa(args) => certs::ca(&Context::open(&args.server)?, &args).await,
             Self::Login(args) => auth::login(&Context::open(&args.server)?, &args).await,
             Self::Logout(args) => auth::logout(&Context::open(&args.server)?).await,
@@ -281,8 +312,14 @@ mod tests {
             "wpaas logs -t -n 100 --source app --dyno web.1",
             "wpaas logs -d web.1",
             "wpaas domains:add www.example.org",
+            "wpaas buildpacks:set heroku/nodejs -i 2 -a demo",
+            "wpaas buildpacks:add https://example.org/b.git#v1",
+            "wpaas buildpacks:remove -i 1",
             "wpaas git:remote -a demo -r staging",
             "wpaas certs:ca --pem",
+            "wpaas heroku apps --json",
+            "wpaas heroku --api https://localhost:5443 --ca ca.pem -- run -x -a demo ls",
+            "wpaas heroku:env --json",
             "wpaas apps --api http://127.0.0.1:5081",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -308,6 +345,8 @@ mod tests {
             "wpaas rollback v0",
             "wpaas releases -n 0",
             "wpaas ps:stop",
+            "wpaas buildpacks:remove",
+            "wpaas buildpacks:add a --index 0",
             "wpaas run --env A x",
             "wpaas ps:scale web",
             "wpaas serve --https 127.0.0.1:8443",

@@ -23,6 +23,9 @@ pub(crate) struct Entry {
     pub(crate) email: String,
     /// The token.
     pub(crate) token: String,
+    /// Certificates in PEM that the server's may be from, beside the system's authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca: Option<String>,
 }
 
 impl fmt::Debug for Entry {
@@ -64,6 +67,11 @@ pub(crate) fn token(api: &str) -> anyhow::Result<Option<Token>> {
     Ok(entry.map(|entry| Token { value: entry.token, origin: path.display().to_string() }))
 }
 
+/// The authority that was given at the login to the server at `api`, in PEM.
+pub(crate) fn authority(api: &str) -> anyhow::Result<Option<String>> {
+    Ok(load(&file()?)?.remove(api).and_then(|entry| entry.ca))
+}
+
 /// All entries of a credentials file by server; none when there is no file.
 pub(crate) fn load(path: &Path) -> anyhow::Result<BTreeMap<String, Entry>> {
     let text = match std::fs::read(path) {
@@ -78,9 +86,10 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<BTreeMap<String, Entry>> {
     })
 }
 
-/// Adds or replaces the token for the server at `api` in the user's file.
-pub(crate) fn save(api: &str, email: &str, token: &str) -> anyhow::Result<()> {
-    save_to(&file()?, api, Entry { email: email.to_owned(), token: token.to_owned() })
+/// Adds or replaces the token for the server at `api` in the user's file, and the authority of its certificate.
+pub(crate) fn save(api: &str, email: &str, token: &str, ca: Option<&str>) -> anyhow::Result<()> {
+    let ca = ca.map(str::to_owned);
+    save_to(&file()?, api, Entry { email: email.to_owned(), token: token.to_owned(), ca })
 }
 
 /// Removes the token for the server at `api` from the user's file; whether there was one.
@@ -126,7 +135,7 @@ mod tests {
     use super::*;
 
     fn entry(token: &str) -> Entry {
-        Entry { email: "me@example.org".into(), token: token.into() }
+        Entry { email: "me@example.org".into(), token: token.into(), ca: None }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod credentials;
 mod dev;
 mod dirs;
 mod exit;
+mod forwarder;
 mod https;
 mod limits;
 mod memory;

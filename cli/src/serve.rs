@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
-use wpaas_builder::Builder;
+use wpaas_builder::{Builder, LocalBuildpacks};
 use wpaas_platform::{AppsUrl, Logplex, Platform};
 use wpaas_runtime::{Compiler, Node, Tls};
 use wpaas_slug::{Limits, Store};
@@ -81,6 +81,14 @@ pub(crate) struct Args {
     /// Certificates of authorities in PEM that outgoing TLS trusts beside the system's: apps' requests, log drains
     #[arg(long = "egress-ca", env = "WPAAS_EGRESS_CA", value_name = "FILE")]
     egress_ca: Option<PathBuf>,
+    /// Directory of this machine whose buildpacks apps may name by their path; may be repeated [default: none]
+    #[arg(
+        long = "buildpack-dir",
+        env = "WPAAS_BUILDPACK_DIRS",
+        value_name = "DIR",
+        value_delimiter = ','
+    )]
+    buildpack_dirs: Vec<PathBuf>,
 }
 
 /// Who owns this platform and the token that the command line uses, as kept in the data directory.
@@ -146,6 +154,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         limits: limits.clone(),
         hidden: vec![data.clone(), dirs::config()?],
         snapshots: crate::snapshot::program(),
+        local_buildpacks: LocalBuildpacks::Below(args.buildpack_dirs),
     })?;
     let own_limits = limits.clone();
     let tls_url = match &api_tls {
@@ -179,7 +188,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     .await
     .with_context(|| format!("cannot open the platform in {}", data.display()))?;
     let owner = owner(&platform, &data).await?;
-    credentials::save(&api_url, &owner.email, &owner.token)?;
+    credentials::save(&api_url, &owner.email, &owner.token, None)?;
     node.load(platform.snapshot().await?).await;
 
     eprintln!("wpaas {}", env!("CARGO_PKG_VERSION"));

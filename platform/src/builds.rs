@@ -3,6 +3,7 @@
 //! Builds of one app run one after the other in the order of their requests; over all apps only so many run at
 //! once. A build changes nothing until its release is committed, in one transaction with its own success.
 
+use serde_json::json;
 use sqlx::AnyConnection;
 use tempfile::{NamedTempFile, TempDir};
 use uuid::Uuid;
@@ -40,7 +41,8 @@ pub(crate) struct Build {
     pub(crate) source_version: Option<String>,
     pub(crate) source_version_description: Option<String>,
     pub(crate) source_checksum: Option<String>,
-    pub(crate) buildpack_url: Option<String>,
+    /// JSON: `["heroku/nodejs", …]`.
+    pub(crate) buildpacks: Option<String>,
     pub(crate) stack: Option<String>,
     pub(crate) release_id: Option<String>,
     pub(crate) slug_id: Option<String>,
@@ -53,7 +55,7 @@ pub(crate) struct Build {
 }
 
 const COLUMNS: &str = "id, app_id, user_id, user_email, status, stream_token, source_url, source_version, \
-     source_version_description, source_checksum, buildpack_url, stack, release_id, slug_id, slug_digest, \
+     source_version_description, source_checksum, buildpacks, stack, release_id, slug_id, slug_digest, \
      steps, uploaded_blobs, created_at, updated_at";
 
 /// What a request for a build says.
@@ -63,7 +65,8 @@ pub(crate) struct Wanted {
     pub(crate) version: Option<String>,
     pub(crate) version_description: Option<String>,
     pub(crate) checksum: Option<String>,
-    pub(crate) buildpack_url: Option<String>,
+    /// In order; the app's own without any.
+    pub(crate) buildpacks: Vec<String>,
 }
 
 /// What a build that came to a release has to record.
@@ -115,7 +118,7 @@ pub(crate) async fn succeeded(
     let steps: Vec<_> = done
         .steps
         .iter()
-        .map(|(name, took)| serde_json::json!({"name": name, "ms": took.as_secs_f64() * 1000.0}))
+        .map(|(name, took)| json!({"name": name, "ms": took.as_secs_f64() * 1000.0}))
         .collect();
     sqlx::query(
         "UPDATE builds SET status = 'succeeded', release_id = $1, slug_id = $2, slug_digest = $3, \
@@ -210,10 +213,11 @@ impl Inner {
         let place = self.builds.enter(app.id, self.limits.queued_builds_per_app)?;
         let id = db::new_id();
         let now = db::now();
+        let told = (!wanted.buildpacks.is_empty()).then(|| json!(wanted.buildpacks).to_string());
         let mut write = self.db.write().await?;
         sqlx::query(
             "INSERT INTO builds (id, app_id, user_id, user_email, status, stream_token, source_url, \
-             source_version, source_version_description, source_checksum, buildpack_url, steps, \
+             source_version, source_version_description, source_checksum, buildpacks, steps, \
              uploaded_blobs, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, '[]', 0, $11, $11)",
         )
@@ -226,7 +230,7 @@ impl Inner {
         .bind(wanted.version.clone())
         .bind(wanted.version_description.clone())
         .bind(wanted.checksum.clone())
-        .bind(wanted.buildpack_url.clone())
+        .bind(told)
         .bind(now)
         .execute(&mut *write)
         .await

@@ -19,8 +19,8 @@ pub(crate) struct Job {
     pub(crate) cache: PathBuf,
     /// Config vars.
     pub(crate) env: BTreeMap<String, String>,
-    /// The buildpack that the user chose.
-    pub(crate) buildpack_url: Option<String>,
+    /// The buildpacks that the user chose, in order.
+    pub(crate) buildpacks: Vec<String>,
     /// Where the output goes.
     pub(crate) output: Lines,
 }
@@ -41,6 +41,8 @@ pub(crate) struct Compiled {
 pub(crate) trait Compile: Send + Sync + 'static {
     /// Builds a source tree.
     async fn build(&self, job: Job) -> Result<Compiled, Error>;
+    /// The buildpack that a user's text means, in the form to keep.
+    fn buildpack(&self, text: &str) -> Result<String, Error>;
     /// Makes sure that a stack is in the store.
     async fn ensure_stack(&self, name: &str, output: Lines) -> Result<Digest, Error>;
 }
@@ -52,7 +54,7 @@ impl Compile for Builder {
             source: job.source,
             cache: job.cache,
             env: job.env,
-            buildpack_url: job.buildpack_url,
+            buildpacks: job.buildpacks,
             output: Output::new(job.output),
         };
         let built =
@@ -62,6 +64,14 @@ impl Compile for Builder {
             uploaded_blobs: built.written.new_blobs,
             stack: built.stack.map(|stack| (stack.name, stack.component)),
             steps: built.steps,
+        })
+    }
+
+    fn buildpack(&self, text: &str) -> Result<String, Error> {
+        Builder::buildpack(self, text).map_err(|error| {
+            let mut text = error.to_string();
+            text.get_mut(..1).map(str::make_ascii_uppercase);
+            Error::Invalid(format!("{text}."))
         })
     }
 

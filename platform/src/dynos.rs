@@ -15,6 +15,8 @@ use crate::{
     config::Vars,
     releases,
     rendezvous::{InputEnd, Session},
+    scripts::Followed,
+    slugs::SlugRow,
     words,
 };
 
@@ -25,6 +27,8 @@ pub(crate) struct Wanted {
     pub(crate) command: String,
     /// Whether the client comes for its streams.
     pub(crate) attach: bool,
+    /// The process type that it counts as; its name is `run.N` whatever that is.
+    pub(crate) process_type: Option<String>,
     /// Variables beyond the config vars.
     pub(crate) env: Vars,
     /// That there is no terminal, whatever the variables say.
@@ -59,14 +63,22 @@ impl Inner {
             )));
         }
         let (command, wants_status) = words::without_status(&wanted.command);
-        let (release, mut vars) = {
+        let (release, slug, mut vars) = {
             let mut db = self.db.read().await?;
-            let release = releases::current(&mut db, app.id).await?;
+            let (release, slug) = releases::current_with_slug(&mut db, app).await?;
             let vars = releases::config(&mut db, &release).await?;
-            (release, vars)
+            (release, slug, vars)
         };
         vars.extend(wanted.env.clone());
+        if let Some(kind) = &wanted.process_type {
+            let has = |slug: &SlugRow| slug.process_types.contains_key(kind);
+            if kind != "run" && !slug.as_ref().is_some_and(has) {
+                return Err(Error::Invalid(format!("The app has no process type {kind}.")));
+            }
+        }
         let words = words::split(command, &vars)?;
+        let digest = slug.map(|slug| slug.digest);
+        let Followed { words, env } = self.follow_scripts(digest, words, &vars).await?;
         if words.is_empty() {
             return Err(Error::Invalid(
                 "Say which command to run: node script.js, for example.".into(),
@@ -97,7 +109,8 @@ impl Inner {
             command: words,
             shown: command.to_owned(),
             kind: "run".to_owned(),
-            env: wanted.env.into_iter().collect(),
+            // What somebody asked for goes before what a script sets.
+            env: env.into_iter().chain(wanted.env).collect(),
             input,
             output,
             terminal,

@@ -46,6 +46,7 @@ mod passwords;
 mod phases;
 mod releases;
 mod rendezvous;
+mod scripts;
 mod sets;
 mod slugs;
 mod sources;

@@ -134,8 +134,9 @@ impl<T> Pool<T> {
         let mut removed = Vec::new();
         let mut state = self.state.lock();
         state.roster.set_scale(scale);
-        while state.roster.is_over_maximum() && !state.idle.is_empty() {
-            removed.push(state.remove_idle(0));
+        while let Some(at) = state.idle.iter().position(|idle| state.roster.is_surplus(idle.number))
+        {
+            removed.push(state.remove_idle(at));
         }
         if state.roster.is_off() {
             state.queue.clear();
@@ -225,7 +226,7 @@ impl<T> Pool<T> {
         if state.replace.remove(&number) {
             discarded = instance.take();
         }
-        if state.roster.is_over_maximum() {
+        if state.roster.is_surplus(number) {
             state.roster.close(number);
         } else {
             while let Some(waiter) = state.queue.pop() {

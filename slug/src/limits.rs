@@ -63,6 +63,10 @@ limits! {
     build_memory_bytes = 8 * 1024 * MIB;
     /// Output kept of one build.
     build_output_bytes = 8 * MIB;
+    /// What is fetched of one buildpack, and what it holds when it is unpacked.
+    buildpack_bytes = 256 * MIB;
+    /// Fetching one buildpack.
+    buildpack_fetch_ms = 5 * 60_000;
     /// Builds that run at the same time; further ones wait.
     concurrent_builds = 2;
     /// Builds of one app that wait their turn; further ones are refused.
@@ -79,6 +83,9 @@ limits! {
     /// process of that version that still runs, or a downgrade.
     code_keep_days = 14;
 
+    /// A package.json that is read for the script of a one-off command.
+    package_json_bytes = MIB;
+
     // -- git
     /// What one push may send; beyond it git refuses the pack.
     git_pack_bytes = 256 * MIB;
@@ -88,7 +95,7 @@ limits! {
     git_refs = 1_000;
     /// Private memory that one process of git's can write to (`RLIMIT_DATA`).
     git_memory_bytes = 1024 * MIB;
-    /// A push from its first byte to its last, the build included; then git is ended.
+    /// A push from its first byte to its last, the build included, or a fetch; then git is ended.
     git_request_ms = 60 * 60_000;
     /// What a fetch says that it has and wants.
     git_fetch_request_bytes = 4 * MIB;
@@ -98,8 +105,8 @@ limits! {
     // -- apps
     /// Names and values of all config vars together (Heroku: 64 KB).
     config_vars_bytes = 64 * KIB;
-    /// Buildpacks of an app.
-    buildpacks_per_app = 1;
+    /// Buildpacks of an app, and of a build.
+    buildpacks_per_app = 10;
     /// Custom domains of an app (Heroku: 1,000).
     domains_per_app = 1_000;
     /// Apps on one platform.
@@ -313,6 +320,8 @@ limits! {
     client_pages = 1_000;
     /// Blobs that `deploy --local` uploads at the same time.
     client_uploads = 4;
+    /// Requests of the heroku command that `wpaas heroku` passes on at the same time; further ones wait.
+    client_forwards = 64;
 
     // -- logs
     /// One log line (Heroku: 10,000 bytes); longer ones are cut into several.

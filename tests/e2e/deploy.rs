@@ -104,7 +104,6 @@ async fn a_slug_built_locally_is_the_same_slug() {
 
 #[tokio::test]
 async fn an_external_buildpack_builds_its_own_way() {
-    let server = Server::start().await;
     let buildpack = Project::new([
         ("bin/detect", "#!/bin/sh\ntest -f \"$1/hello.txt\" && echo Greeting\n"),
         (
@@ -116,6 +115,8 @@ async fn an_external_buildpack_builds_its_own_way() {
             "#!/bin/sh\nprintf -- '---\\ndefault_process_types:\\n  web: out.wasm\\n'\n",
         ),
     ]);
+    let server =
+        Server::start_with(&["--buildpack-dir", buildpack.path().to_str().unwrap()], &[]).await;
     for script in ["detect", "compile", "release"] {
         use std::os::unix::fs::PermissionsExt as _;
         let path = buildpack.path().join("bin").join(script);

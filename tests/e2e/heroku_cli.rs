@@ -13,6 +13,8 @@ use super::{
     support::{PATIENCE, Project, Server, test_cache},
 };
 
+#[path = "heroku_cli/one_off.rs"]
+mod one_off;
 #[path = "heroku_cli/recorder.rs"]
 mod recorder;
 #[path = "../../platform/src/tests/schema.rs"]
@@ -177,10 +179,18 @@ async fn buildpacks(heroku: &Heroku) {
     heroku.says("buildpacks -a day", &["day has no Buildpack"]).await;
     heroku.says("buildpacks:set heroku/nodejs -a day", &["Buildpack set", "heroku/nodejs"]).await;
     heroku.says("buildpacks -a day", &["heroku/nodejs"]).await;
-    let unknown = heroku.run("buildpacks:set https://example.org/pack.tgz -a day").await;
-    assert!(unknown.contains("is no buildpack of wpaas"), "{unknown}");
+    let unknown = heroku.run("buildpacks:set http://example.org/pack.tgz -a day").await;
+    assert!(unknown.contains("write https://"), "{unknown}");
+    let unknown = heroku.run("buildpacks:set heroku/php -a day").await;
+    assert!(unknown.contains("it is no buildpack of"), "{unknown}");
+    let first = "https://example.org/pack.git";
+    let both = format!("1. {first}\n  2. heroku/nodejs");
+    heroku.says(&format!("buildpacks:add -i 1 {first} -a day"), &["Buildpack added", &both]).await;
+    heroku.says("buildpacks:add wpaas/rust -a day", &["3. wpaas/rust"]).await;
+    heroku.says("buildpacks:set heroku/python -i 3 -a day", &["3. heroku/python"]).await;
+    heroku.says("buildpacks:remove -i 3 -a day", &["Buildpack removed", "2. heroku/nodejs"]).await;
+    heroku.says("buildpacks -a day", &["1. ", first, "2. heroku/nodejs"]).await;
     heroku.says("buildpacks:remove heroku/nodejs -a day", &["Buildpack removed"]).await;
-    heroku.says("buildpacks:set heroku/python -a day", &["Buildpack set"]).await;
     heroku.says("buildpacks:clear -a day", &["Buildpacks cleared"]).await;
 }
 
@@ -225,6 +235,7 @@ async fn domains_and_maintenance(heroku: &Heroku) {
     heroku.says("maintenance:on -a day", &["Enabling maintenance mode for day... done"]).await;
     let (status, page) = heroku.server.get("day", "/").await;
     assert!(status == 503 && page.contains("maintenance"), "{status} {page}");
+    heroku.server.log_has("day", "code=H80").await;
     heroku.says("maintenance -a day", &["on"]).await;
     heroku.says("maintenance:off -a day", &["Disabling maintenance mode for day... done"]).await;
     let browser = script(heroku.home.path(), "browser", "echo \"$@\" > \"$HOME/opened\"");

@@ -201,3 +201,25 @@ async fn release_phases_decide_whether_a_release_goes_live() {
     assert_eq!(server.get("app", "/").await, (200, "none".into()));
     server.run(&["releases:verify", "-a", "app"]).await.ok();
 }
+
+#[tokio::test]
+async fn a_release_phase_over_its_time_is_ended_and_leaves_the_release_before() {
+    let limits = [("WPAAS_LIMIT_RELEASE_PHASE_MS", "1500")];
+    let server = Server::start_with(&[], &limits).await;
+    let project = Project::new([
+        ("package.json", "{}"),
+        ("Procfile", "web: node web.js\n"),
+        (
+            "web.js",
+            "require('http').createServer((_, res) => res.end('one')).listen(process.env.PORT);",
+        ),
+        ("endless.js", "console.log('migrating'); setInterval(() => {}, 1000);"),
+    ]);
+    server.deploy(project.path(), "app").await;
+    project.write("Procfile", "web: node web.js\nrelease: node endless.js\n");
+    let directory = project.path().to_str().unwrap();
+    server.run(&["deploy", directory, "-a", "app"]).await.fails(1, "Release command failed");
+    let output = server.run(&["releases:output", "v3", "-a", "app"]).await;
+    assert!(output.stdout.starts_with("migrating\n"), "{output:?}");
+    assert_eq!(server.get("app", "/").await, (200, "one".to_owned()));
+}

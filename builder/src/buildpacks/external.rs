@@ -1,5 +1,6 @@
 //! Buildpacks that users bring: Heroku's contract of three programs, `bin/detect BUILD`,
-//! `bin/compile BUILD CACHE ENV`, `bin/release BUILD`. What they make has to be a `.wasm` file of the tree.
+//! `bin/compile BUILD CACHE ENV`, `bin/release BUILD`, and a script `export`. What the last of an app's buildpacks makes has
+//! to be a `.wasm` file of the tree.
 
 use std::{
     collections::BTreeMap,
@@ -10,24 +11,32 @@ use std::{
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use wpaas_slug::{Limits, pack};
+use wpaas_slug::Limits;
 
-use super::{Build, Buildpack, Commands, Compiled, Tools, component};
+use super::{
+    Build, Buildpack, Commands, Compiled, Tools, component,
+    place::{self, LocalBuildpacks, Place},
+};
 use crate::{
     Error,
     error::io_at,
     files,
     output::Output,
     pipeline::read_procfile,
-    sandbox::{Command, check},
+    sandbox::{
+        Command, check,
+        exports::{self, Exports},
+    },
 };
+
+pub(super) mod fetch;
 
 /// `bin/detect`'s and `bin/release`'s output.
 const PRINTED_BYTES: usize = 64 * 1024;
 /// What is taken of the name that `bin/detect` prints.
 const NAME_CHARACTERS: usize = 60;
 
-/// The buildpack of `BUILDPACK_URL`.
+/// A buildpack in a directory.
 #[derive(Debug)]
 pub(crate) struct External {
     url: String,
@@ -44,44 +53,69 @@ struct ReleaseInfo {
 }
 
 impl External {
-    /// Opens a directory, or unpacks a tarball, which may hold as much as an app, into `unpacked`.
-    pub(crate) fn open(url: &str, unpacked: &Path, tools: &Tools) -> Result<Self, Error> {
-        let refused = |reason: String| Error::Buildpack { url: url.to_owned(), reason };
-        let expected = "expected a local directory or a .tgz or .tar.gz file";
-        let path = url.strip_prefix("file://").unwrap_or(url);
-        if path.contains("://") {
-            return Err(refused(format!("{expected}; fetch it first")));
+    /// The buildpack at `place`, brought to this app's cache if it is elsewhere.
+    pub(crate) async fn open(url: &str, place: &Place, build: &Build<'_>) -> Result<Self, Error> {
+        let url = place::shown(url);
+        let refused = |reason: String| Error::Buildpack { url: url.clone(), reason };
+        if let Some(path) = place.path() {
+            allowed(path, build.tools).map_err(refused)?;
         }
-        let path = Path::new(path);
-        if !path.is_absolute() {
-            return Err(refused(format!("{expected}, by its absolute path")));
-        }
-        let Ok(path) = path.canonicalize() else {
-            return Err(refused(format!("{expected}; there is nothing at that path")));
+        let dir = match place {
+            Place::Local(path) => local(path, build).await,
+            place => fetch::fetch(place, build).await,
         };
-        if tools.sandbox.hides(&path) {
-            return Err(refused("it lies where the platform keeps its data".into()));
+        let dir = dir.map_err(|error| match error {
+            fetch::Error::Refused(reason) => refused(reason),
+            fetch::Error::Build(error) => error,
+        })?;
+        if !dir.join("bin/compile").is_file() {
+            return Err(refused("it has no bin/compile".into()));
         }
-        let dir = if path.is_dir() {
-            path
-        } else if [".tgz", ".tar.gz"].iter().any(|end| url.ends_with(end)) {
-            files::fresh_dir(unpacked)?;
-            let archive = fs::File::open(&path).map_err(io_at(&path))?;
-            let bounds = pack::Bounds {
-                bytes: tools.limits.source_bytes,
-                entries: tools.limits.source_files,
-            };
-            pack::unpack(archive, unpacked, bounds).map_err(|error| refused(error.to_string()))?;
-            only_directory(unpacked).unwrap_or_else(|| unpacked.to_owned())
-        } else {
-            return Err(refused(format!("{expected}, found another file")));
-        };
-        for program in ["bin/detect", "bin/compile"] {
-            if !dir.join(program).is_file() {
-                return Err(refused(format!("it has no {program}")));
+        Ok(Self { url, dir, name: OnceLock::new() })
+    }
+
+    /// `bin/compile`, which builds in the app's tree.
+    async fn run_compile(&self, build: &Build<'_>) -> Result<(), Error> {
+        let cache = build.cache.join("external");
+        fs::create_dir_all(&cache).map_err(io_at(&cache))?;
+        let env_dir = build.workspace.dir("env")?;
+        for (name, value) in build.env {
+            // A config var's name is a file's name here, which not every text can be.
+            if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty() {
+                let file = env_dir.join(name);
+                fs::write(&file, value).map_err(io_at(&file))?;
             }
         }
-        Ok(Self { url: url.to_owned(), dir, name: OnceLock::new() })
+        let command = self.program(build, "bin/compile").arg(&cache).arg(&env_dir);
+        let run = build.tools.sandbox.run(
+            command.writable(&cache),
+            build.workspace,
+            build.deadline,
+            build.output,
+        );
+        build.steps.time("compile", run).await
+    }
+
+    /// What its `export` script says, by a shell that sources it.
+    async fn exports(&self, build: &Build<'_>) -> Result<Exports, Error> {
+        let script = self.dir.join("export");
+        if !script.is_file() {
+            return Ok(Exports::default());
+        }
+        // Heroku's run under bash; where there is none, most of them need no more than a shell.
+        let sandbox = &build.tools.sandbox;
+        let shell = sandbox.host().find("bash").unwrap_or_else(|| "/bin/sh".into());
+        let command = Command::new(shell, build.dir, "export")
+            .arg("-c")
+            .arg(exports::SCRIPT)
+            .arg(&script)
+            .env("STACK", "wpaas")
+            .readable(&self.dir);
+        let run =
+            sandbox.capture(command, build.workspace, build.deadline, build.output, PRINTED_BYTES);
+        let captured = run.await?;
+        check(captured.status, "export".into())?;
+        Ok(Exports::parse(&captured.stdout, &self.dir))
     }
 
     fn program(&self, build: &Build<'_>, name: &str) -> Command {
@@ -119,11 +153,40 @@ pub(crate) fn release_info(text: &str) -> Result<Commands, serde_saphyr::Error> 
     Ok(info.default_process_types.unwrap_or_default())
 }
 
-/// Archives often hold one directory with everything inside.
-fn only_directory(dir: &Path) -> Option<PathBuf> {
-    let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok);
-    let only = entries.next().filter(|entry| entry.file_name() != "bin")?;
-    (entries.next().is_none() && only.path().is_dir()).then(|| only.path())
+/// Whether a buildpack may lie at `path` of this machine, or why not.
+pub(super) fn allowed(path: &Path, tools: &Tools) -> Result<(), String> {
+    if !path.is_absolute() {
+        return Err("expected an absolute path".into());
+    }
+    // A path that leads nowhere is compared as it stands.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if tools.sandbox.hides(&real) {
+        return Err("it lies where the platform keeps its data".into());
+    }
+    let LocalBuildpacks::Below(dirs) = &tools.local_buildpacks else { return Ok(()) };
+    let dirs: Vec<_> = dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
+    if dirs.iter().any(|dir| real.starts_with(dir)) {
+        return Ok(());
+    }
+    Err("the operator of this platform does not allow buildpacks at this path (`wpaas serve --buildpack-dir`); \
+         use the https:// address of a git repository or a .tgz file"
+        .into())
+}
+
+/// A directory, or a tarball unpacked in the app's cache.
+async fn local(path: &Path, build: &Build<'_>) -> Result<PathBuf, fetch::Error> {
+    let expected = "expected a directory or a .tgz or .tar.gz file";
+    let Ok(real) = path.canonicalize() else {
+        return Err(fetch::Error::Refused(format!("{expected}; there is nothing at that path")));
+    };
+    if real.is_dir() {
+        return Ok(real);
+    }
+    let name = real.to_string_lossy();
+    if [".tgz", ".tar.gz"].iter().any(|end| name.ends_with(end)) {
+        return fetch::local(real.clone(), build).await;
+    }
+    Err(fetch::Error::Refused(format!("{expected}, found another file")))
 }
 
 #[async_trait]
@@ -137,6 +200,10 @@ impl Buildpack for External {
     }
 
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
+        if !self.dir.join("bin/detect").is_file() {
+            let reason = "it has no bin/detect".into();
+            return Err(Error::Buildpack { url: self.url.clone(), reason });
+        }
         let command = self.program(build, "bin/detect");
         let captured = build
             .tools
@@ -159,25 +226,17 @@ impl Buildpack for External {
         Ok(true)
     }
 
+    fn assists(&self) -> bool {
+        true
+    }
+
+    async fn assist(&self, build: &Build<'_>) -> Result<Exports, Error> {
+        self.run_compile(build).await?;
+        self.exports(build).await
+    }
+
     async fn compile(&self, build: &Build<'_>) -> Result<Compiled, Error> {
-        let cache = build.cache.join("external");
-        fs::create_dir_all(&cache).map_err(io_at(&cache))?;
-        let env_dir = build.workspace.dir("env")?;
-        for (name, value) in build.env {
-            // A config var's name is a file's name here, which not every text can be.
-            if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty() {
-                let file = env_dir.join(name);
-                fs::write(&file, value).map_err(io_at(&file))?;
-            }
-        }
-        let command = self.program(build, "bin/compile").arg(&cache).arg(&env_dir);
-        let run = build.tools.sandbox.run(
-            command.writable(&cache),
-            build.workspace,
-            build.deadline,
-            build.output,
-        );
-        build.steps.time("compile", run).await?;
+        self.run_compile(build).await?;
         let defaults = self.release(build).await?;
         // The buildpack may have written a Procfile; what it declares goes before the defaults.
         let mut commands = defaults;

@@ -46,8 +46,6 @@ const NOT_FOR_BUILDS: &[&str] = &[
     "GIT_DIR",
     "CPATH",
     "CPPATH",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
     "LIBRARY_PATH",
     "JAVA_OPTS",
     "JAVA_TOOL_OPTIONS",
@@ -58,11 +56,16 @@ const NOT_FOR_BUILDS: &[&str] = &[
     "BUILDPACK_URL",
 ];
 
+/// What the system's loader and shell act on before a program begins, the sandbox's own program included.
+const LOADERS: [&str; 5] = ["LD_", "GLIBC_", "GCONV_PATH", "LOCPATH", "BASH_"];
+
 /// Whether a config var of the app is passed to the programs of its build.
 pub(super) fn is_for_builds(name: &str) -> bool {
     let odd = name.is_empty() || name.contains(['=', '\0']);
-    let toolchain = ["CARGO", "RUSTC", "RUSTUP", "RUSTFLAGS"].iter().any(|p| name.starts_with(p));
-    !odd && !toolchain && !NOT_FOR_BUILDS.contains(&name)
+    let toolchain = ["CARGO", "RUSTC", "RUSTUP", "RUSTFLAGS"];
+    let prefixes = toolchain.iter().chain(&LOADERS);
+    !odd && !prefixes.into_iter().any(|prefix| name.starts_with(prefix))
+        && !NOT_FOR_BUILDS.contains(&name)
 }
 
 /// The part of the host's environment that builds may depend on, read once.
@@ -144,9 +147,14 @@ impl Host {
         {
             env.insert("npm_config_userconfig".into(), npmrc.into());
         }
+        // Not where the registry's settings are: an `export` script is the app's code.
+        let exports = (!command.registry).then_some(&workspace.exports);
+        let vars = exports.iter().flat_map(|exports| &exports.vars);
+        env.extend(vars.map(|(name, value)| (name.into(), value.into())));
         env.extend(command.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         // Last, so that nothing above can replace them.
-        let path = command.path_first.iter().cloned().chain(self.path());
+        let exported = exports.iter().flat_map(|exports| &exports.path);
+        let path = command.path_first.iter().chain(exported).cloned().chain(self.path());
         // A directory with a `:` in its name cannot be in a PATH; the host's alone will do.
         let path = std::env::join_paths(path)
             .unwrap_or_else(|_| self.var("PATH").unwrap_or_default().to_owned());
@@ -162,7 +170,7 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::exports::Exports, *};
 
     #[test]
     fn the_hosts_environment_is_filtered_and_the_apps_cannot_take_over() {
@@ -177,8 +185,8 @@ mod tests {
             ("npm_config_registry", "r".into()),
         ]);
         let dir = Path::new("/build");
-        let workspace = Workspace { home: "/w/home".into(), tmp: "/w/tmp".into() };
-        let vars = ["API_TOKEN", "PATH", "NODE_OPTIONS", "LD_PRELOAD", "RUSTC_WRAPPER", "HOME"]
+        let workspace = Workspace::at(Path::new("/w"));
+        let vars = ["API_TOKEN", "PATH", "NODE_OPTIONS", "LD_AUDIT", "RUSTC_WRAPPER", "HOME"]
             .map(|name| (name.to_owned(), "app".to_owned()));
         let command = Command::new("x", dir, "x").config_vars(&vars.into());
         let names = |env: &BTreeMap<OsString, OsString>| -> Vec<String> {
@@ -192,8 +200,15 @@ mod tests {
         let value = |name: &str| env[OsStr::new(name)].to_string_lossy().into_owned();
         assert_eq!((value("HOME"), value("PATH")), ("/w/home".into(), "/usr/bin:/bin".into()));
 
-        let env =
-            host.environment(&command.path_first(Path::new("/n/bin")).uses_registry(), &workspace);
+        let mut exporting = workspace.clone();
+        let printed = b"PATH=/bin\0\n\0PATH=/e/bin:/bin\0EXPORTED=1\0";
+        exporting.export(Exports::parse(printed, Path::new("/pack")));
+        let exported = host.environment(&command, &exporting);
+        assert_eq!(exported[OsStr::new("PATH")], "/e/bin:/usr/bin:/bin");
+        assert_eq!(exported[OsStr::new("EXPORTED")], "1");
+
+        let command = command.path_first(Path::new("/n/bin")).uses_registry();
+        let env = host.environment(&command, &exporting);
         let mut with_registry: Vec<&str> = base.to_vec();
         with_registry.extend(["CARGO_NET_GIT_FETCH_WITH_CLI", "npm_config_registry"]);
         with_registry.sort_unstable();

@@ -169,6 +169,7 @@ fn mounts(
     let services = ["/run/systemd/resolve", "/run/nscd"].map(PathBuf::from).into_iter();
     let npmrc = if command.registry { host.npmrc() } else { None };
     let readable = command.readable.iter().cloned();
+    let readable = readable.chain(workspace.exports.readable.iter().cloned());
     for path in services.chain(host.certificates()).chain(npmrc).chain(readable) {
         if path.exists() {
             mounts.insert(real(&path), Mount::ReadOnly);

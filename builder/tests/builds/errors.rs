@@ -91,7 +91,7 @@ async fn a_build_over_its_time_is_stopped_and_the_next_one_works() {
     let app = tree(&[("x", b"x")]);
     let url = slow.path().display().to_string();
     let outcome =
-        platform.build_with("app", app.path(), |request| request.buildpack_url = Some(url)).await;
+        platform.build_with("app", app.path(), |request| request.buildpacks = vec![url]).await;
     let error = outcome.error();
     assert_eq!(error.kind(), Kind::Timeout);
     let expected = "build stopped: `bin/compile` was not done after 3 s";
@@ -117,7 +117,7 @@ async fn dropping_a_build_ends_its_programs_and_frees_the_app() {
     }
     let fifo = request.source.join("fifo");
     let reader = tokio::task::spawn_blocking(move || std::fs::read(fifo).unwrap());
-    request.buildpack_url = Some(forever.path().display().to_string());
+    request.buildpacks = vec![forever.path().display().to_string()];
     let up = async {
         while !lines.lock().unwrap().iter().any(|line| line.contains("up")) {
             tokio::task::yield_now().await;
@@ -142,7 +142,7 @@ async fn helper_that_builds_until_killed() {
     let platform = Platform::new();
     let (mut request, _) = platform.request("app", tree(&[]).path());
     request.source = source.into();
-    request.buildpack_url = std::env::var("WPAAS_TEST_BUILDPACK").ok();
+    request.buildpacks = vec![std::env::var("WPAAS_TEST_BUILDPACK").unwrap()];
     let _ = platform.builder.build(request).await;
 }
 

@@ -122,13 +122,13 @@ async fn unusable_buildpacks_are_refused_with_the_reason() {
     fs::create_dir_all(platform.path("data/pack/bin")).unwrap();
     let of = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
     for (url, says) in [
-        ("scheme://host/x".to_owned(), "fetch it first"),
-        ("relative/path".to_owned(), "absolute path"),
+        ("scheme://host/x".to_owned(), "no https:// or git:// address"),
+        ("relative/path".to_owned(), "it is no buildpack of wpaas"),
         ("/nonexistent/buildpack".to_owned(), "nothing at that path"),
         (platform.path("data/pack").display().to_string(), "where the platform keeps its data"),
         (text.display().to_string(), "found another file"),
         (tarball.display().to_string(), "gzip"),
-        (of(&empty), "it has no bin/detect"),
+        (of(&empty), "it has no bin/compile"),
         (of(&good), "bin/detect does not take this app"),
         (of(&bad_yaml), "YAML"),
         (of(&no_web), "declares a process type"),

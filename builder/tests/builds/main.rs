@@ -14,4 +14,5 @@ mod errors;
 mod external;
 mod node;
 mod rust;
+mod several;
 mod support;

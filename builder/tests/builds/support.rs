@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use wpaas_builder::{Builder, Built, Error, Options, Output, Request};
+use wpaas_builder::{Builder, Built, Error, LocalBuildpacks, Options, Output, Request};
 use wpaas_slug::{Limits, Slug, Store};
 
 /// Everything that a platform would keep.
@@ -49,6 +49,14 @@ impl Platform {
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, LocalBuildpacks::Anywhere)
+    }
+
+    pub(crate) fn allowing(local_buildpacks: LocalBuildpacks) -> Self {
+        Self::with(Limits::default(), local_buildpacks)
+    }
+
+    fn with(limits: Limits, local_buildpacks: LocalBuildpacks) -> Self {
         let root = tempfile::tempdir().unwrap();
         // Kept between runs of the tests: stacks are installed once per machine.
         let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
@@ -60,6 +68,7 @@ impl Platform {
             limits: limits.clone(),
             hidden: vec![root.path().join("data")],
             snapshots: None,
+            local_buildpacks,
         };
         let builder = Builder::new(options).unwrap();
         Self { root, store, builder, limits }
@@ -79,7 +88,7 @@ impl Platform {
             source: scratch,
             cache: self.path("caches").join(app),
             env: BTreeMap::new(),
-            buildpack_url: None,
+            buildpacks: Vec::new(),
             output: Output::new(move |line| sink.lock().unwrap().push(line.to_owned())),
         };
         (request, lines)

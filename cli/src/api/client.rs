@@ -52,8 +52,14 @@ pub(crate) fn base_url(text: &str) -> Result<String, Error> {
 }
 
 impl Client {
-    /// A client of the server at `name`, which is a [`base_url`].
-    pub(crate) fn new(name: &str, token: Option<Token>, limits: Limits) -> Result<Self, Error> {
+    /// A client of the server at `name`, which is a [`base_url`]; its certificate may be from `authority` (PEM) or from
+    /// an authority of the system's.
+    pub(crate) fn new(
+        name: &str,
+        token: Option<Token>,
+        authority: Option<&str>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
         let bad = |reason: String| Error::BadUrl { url: name.to_owned(), reason };
         let base = Url::parse(name).map_err(|error| bad(error.to_string()))?;
         let mut builder = reqwest::Client::builder()
@@ -66,6 +72,15 @@ impl Client {
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
+        if let Some(pem) = authority {
+            let bad = |error: String| bad(format!("its certificate authority is none: {error}"));
+            let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+                .map_err(|error| bad(error.to_string()))?;
+            if certificates.is_empty() {
+                return Err(bad("the file holds no certificate in PEM".to_owned()));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
         let http = builder.build().map_err(|error| bad(error.to_string()))?;
         Ok(Self { http, base, name: name.to_owned(), token, limits })
     }
@@ -73,6 +88,29 @@ impl Client {
     /// The server's address, for people and for `.wpaas/app.json`.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How much it takes of anything.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Another client's request for a path of the server, as it stands; the answer is its to read.
+    pub(crate) async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<Response, Error> {
+        // Set apart, so that no path becomes another host's address.
+        let (path, query) =
+            path.split_once('?').map_or((path, None), |(path, rest)| (path, Some(rest)));
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url.set_query(query);
+        let request = self.http.request(method, url).headers(headers).body(body);
+        request.send().await.map_err(|error| Error::transport(&self.name, &error))
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -227,6 +265,11 @@ impl Client {
         Ok(self.call(Method::PATCH, path, &[], Some(body)).await?.1)
     }
 
+    /// PUT.
+    pub(crate) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
+        Ok(self.call(Method::PUT, path, &[], Some(body)).await?.1)
+    }
+
     /// DELETE.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Error> {
         Ok(self.call(Method::DELETE, path, &[], None).await?.1)
@@ -268,7 +311,7 @@ impl Client {
         body: reqwest::Body,
         length: u64,
     ) -> Result<(), Error> {
-        self.put(self.given(url)?, body, length).await
+        self.send_bytes(self.given(url)?, body, length).await
     }
 
     /// *wpaas*: those of `digests` that the store lacks.
@@ -281,10 +324,10 @@ impl Client {
     /// *wpaas*: writes a blob; the server verifies that it is what its name says.
     pub(crate) async fn put_blob(&self, digest: Digest, bytes: Bytes) -> Result<(), Error> {
         let length = bytes.len() as u64;
-        self.put(self.url(&["blobs", &digest.to_string()]), bytes.into(), length).await
+        self.send_bytes(self.url(&["blobs", &digest.to_string()]), bytes.into(), length).await
     }
 
-    async fn put(&self, url: Url, body: reqwest::Body, length: u64) -> Result<(), Error> {
+    async fn send_bytes(&self, url: Url, body: reqwest::Body, length: u64) -> Result<(), Error> {
         let request = self
             .request(Method::PUT, url)?
             .header(ACCEPT, ACCEPTED)

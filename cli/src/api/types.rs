@@ -87,6 +87,20 @@ pub(crate) struct App {
     pub(crate) slug_size: Option<u64>,
 }
 
+/// A buildpack in the order of an app's.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Installation {
+    /// Which.
+    pub(crate) buildpack: BuildpackRef,
+}
+
+/// A buildpack.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct BuildpackRef {
+    /// Its name or address.
+    pub(crate) url: String,
+}
+
 /// A release.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Release {

@@ -21,9 +21,10 @@ const PASSWORD_BYTES: u64 = 4096;
 #[command(after_help = "Examples:
   $ wpaas login --api https://wpaas.example.com
   $ wpaas login --email owner@wpaas.localhost
+  $ wpaas login --api https://localhost:5443 --ca ca.pem
   $ printf %s \"$PASSWORD\" | wpaas login --email me@example.com --password-stdin
 
-The token that you get is kept in credentials.json of your configuration directory, for 30 days.
+The token that you get is kept in credentials.json of your configuration directory, for 30 days; with it what --ca names.
 Accounts get their first password by `wpaas password`, where there is a token.")]
 pub(crate) struct LoginArgs {
     /// Whose account [default: asked]
@@ -109,7 +110,8 @@ pub(crate) async fn login(context: &Context, args: &LoginArgs) -> anyhow::Result
         ask_password("Password: ")?
     };
     let (email, token) = token_for(context, &email, &password).await?;
-    credentials::save(context.client.name(), &email, &token)?;
+    let ca = context.authority.as_deref();
+    credentials::save(context.client.name(), &email, &token, ca)?;
     context.ui.note(format_args!("Logged in as {}", context.shown(&email)));
     Ok(())
 }

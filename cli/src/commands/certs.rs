@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, ServerArgs};
+use super::{Context, ServerArgs, git::quoted};
 use crate::dirs;
 
 /// Save the certificate authority of a server, and show how to trust it
@@ -45,7 +46,7 @@ pub(crate) async fn ca(context: &Context, args: &CaArgs) -> anyhow::Result<()> {
     if args.pem {
         return Ok(context.ui.raw(pem.as_bytes())?);
     }
-    let quoted = format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    let quoted = quoted(&path.display().to_string());
     context.ui.line(format_args!("export GIT_SSL_CAINFO={quoted}"))?;
     context.ui.line(format_args!("export NODE_EXTRA_CA_CERTS={quoted}"))?;
     context
@@ -54,10 +55,26 @@ pub(crate) async fn ca(context: &Context, args: &CaArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The server's authority, if it has one of its own, and the file of the user's that holds it now.
+/// What the server says of its own TLS.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Platform {
+    /// The authority that it made for itself, in PEM.
+    pub(crate) certificate: Option<String>,
+    /// Where the repositories are.
+    #[serde(default)]
+    pub(crate) git_url: Option<String>,
+}
+
+/// Asks the server.
+pub(crate) async fn platform(context: &Context) -> anyhow::Result<Platform> {
+    Ok(context.client.get_as(&["certificate-authority"]).await?)
+}
+
+/// The authority to trust, the server's own or the one that was given for it, and the file of the user's that holds it
+/// now.
 pub(crate) async fn saved(context: &Context) -> anyhow::Result<Option<(PathBuf, String)>> {
-    let answer = context.client.get(&["certificate-authority"]).await?;
-    let Some(pem) = answer.get("certificate").and_then(|pem| pem.as_str()) else { return Ok(None) };
+    let own = platform(context).await?.certificate;
+    let Some(pem) = own.or_else(|| context.authority.clone()) else { return Ok(None) };
     let host: String = context
         .client
         .name()
@@ -66,5 +83,5 @@ pub(crate) async fn saved(context: &Context) -> anyhow::Result<Option<(PathBuf, 
         .collect();
     let path = dirs::config()?.join("authorities").join(format!("{host}.pem"));
     crate::credentials::write_private(&path, pem.trim_end().as_bytes())?;
-    Ok(Some((path, pem.to_owned())))
+    Ok(Some((path, pem)))
 }

@@ -59,22 +59,31 @@ pub(crate) async fn remote(context: &Context, args: &RemoteArgs) -> anyhow::Resu
         let path = path.to_str().context("the configuration directory's name is not UTF-8")?;
         git(context, &["config", &format!("http.{server}/.sslCAInfo"), path])?;
     }
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    // git may run where the variables of this shell are not set.
-    let config = dirs::config()?;
-    let helper = format!(
-        "!WPAAS_CONFIG_DIR={} {} git:credentials --api {}",
-        quoted(&config.display().to_string()),
-        quoted(&program.display().to_string()),
-        quoted(context.client.name())
-    );
+    let helper = helper(context)?;
     let key = format!("credential.{server}.helper");
     // The empty one makes git forget the helpers that are configured for all servers.
     git(context, &["config", "--replace-all", &key, ""])?;
     git(context, &["config", "--add", &key, &helper])?;
     context.ui.note(format_args!("set git remote {} to {url}", args.remote));
     Ok(())
+}
+
+/// What a credential helper of git's is called as, to get this server's token.
+pub(crate) fn helper(context: &Context) -> anyhow::Result<String> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    // git may run where the variables of this shell are not set.
+    let config = dirs::config()?;
+    Ok(format!(
+        "!WPAAS_CONFIG_DIR={} {} git:credentials --api {}",
+        quoted(&config.display().to_string()),
+        quoted(&program.display().to_string()),
+        quoted(context.client.name())
+    ))
+}
+
+/// A word for a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Runs git in the directory of the command.

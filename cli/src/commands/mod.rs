@@ -2,6 +2,7 @@
 
 pub(crate) mod apps;
 pub(crate) mod auth;
+pub(crate) mod buildpacks;
 pub(crate) mod certs;
 pub(crate) mod config;
 pub(crate) mod deploy;
@@ -9,6 +10,7 @@ pub(crate) mod domains;
 pub(crate) mod drains;
 pub(crate) mod egress;
 pub(crate) mod git;
+pub(crate) mod heroku;
 pub(crate) mod logs;
 pub(crate) mod open;
 pub(crate) mod ps;
@@ -39,6 +41,10 @@ pub(crate) struct ServerArgs {
         hide_env_values = true
     )]
     pub(crate) api: String,
+    /// Certificates of authorities in PEM that an https:// server's may be from, beside the system's; `wpaas login`
+    /// keeps them
+    #[arg(long, value_name = "FILE", env = "WPAAS_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Which app is meant, and on which server.
@@ -62,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) limits: Limits,
     /// Where it was started.
     pub(crate) directory: PathBuf,
+    /// Authorities in PEM that the server's certificates may be from, beside the system's.
+    pub(crate) authority: Option<String>,
 }
 
 impl Context {
@@ -69,9 +77,17 @@ impl Context {
     pub(crate) fn open(server: &ServerArgs) -> anyhow::Result<Self> {
         let limits = limits::of_environment()?;
         let api = api::base_url(&server.api)?;
-        let client = Client::new(&api, credentials::token(&api)?, limits.clone())?;
+        let authority = match &server.ca {
+            Some(file) => Some(
+                std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read {} (--ca FILE)", file.display()))?,
+            ),
+            None => credentials::authority(&api)?,
+        };
+        let token = credentials::token(&api)?;
+        let client = Client::new(&api, token, authority.as_deref(), limits.clone())?;
         let directory = std::env::current_dir().context("cannot find the current directory")?;
-        Ok(Self { ui: Ui::process(), client, limits, directory })
+        Ok(Self { ui: Ui::process(), client, limits, directory, authority })
     }
 
     /// The name of the app that is meant.
@@ -94,9 +110,10 @@ pub(crate) mod testing {
     pub(crate) fn context(server: &Server) -> (Context, Streams, tempfile::TempDir) {
         let (ui, streams) = ui();
         let limits = Limits::default();
-        let client = Client::new(server.url(), None, limits.clone()).unwrap();
+        let client = Client::new(server.url(), None, None, limits.clone()).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let context = Context { ui, client, limits, directory: directory.path().to_owned() };
+        let path = directory.path().to_owned();
+        let context = Context { ui, client, limits, directory: path, authority: None };
         (context, streams, directory)
     }
 
@@ -104,7 +121,7 @@ pub(crate) mod testing {
     pub(crate) fn target() -> Target {
         Target {
             app: Some("demo".into()),
-            server: ServerArgs { api: "http://unused.invalid".into() },
+            server: ServerArgs { api: "http://unused.invalid".into(), ca: None },
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use parking_lot::Mutex;
 use uuid::Uuid;
-use wpaas_builder::{Builder, Output, Request, source};
+use wpaas_builder::{Builder, LocalBuildpacks, Output, Request, source};
 use wpaas_runtime::Node;
 use wpaas_slug::{
     Digest, Limits, Store,
@@ -71,6 +71,7 @@ impl Project {
             limits: limits.clone(),
             hidden: vec![crate::dirs::config()?],
             snapshots: crate::snapshot::program(),
+            local_buildpacks: LocalBuildpacks::Anywhere,
         })?;
         Ok(Self {
             directory,
@@ -119,7 +120,7 @@ impl Project {
             source,
             cache: self.scratch.join("cache"),
             env: settings.config.clone(),
-            buildpack_url: None,
+            buildpacks: Vec::new(),
             output,
         };
         let built = self.builder.build(request).await.inspect_err(|_| {

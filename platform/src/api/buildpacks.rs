@@ -20,6 +20,8 @@ pub(super) struct Update {
 
 #[derive(Deserialize)]
 struct One {
+    /// Missing where the heroku command did not find a name in the registry.
+    #[serde(default)]
     buildpack: String,
 }
 

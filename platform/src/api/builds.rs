@@ -74,17 +74,14 @@ pub(super) async fn create(
     extended: Extended,
     Json(body): Json<Create>,
 ) -> Result<Response, Error> {
-    let buildpacks = body.buildpacks.unwrap_or_default();
-    if buildpacks.len() > 1 {
-        return Err(Error::Invalid("A build takes one buildpack.".into()));
-    }
-    let chosen = buildpacks.into_iter().next().and_then(|one| one.url.or(one.name));
+    let told = body.buildpacks.unwrap_or_default().into_iter();
+    let told: Vec<String> = told.filter_map(|one| one.url.or(one.name)).collect();
     let wanted = Wanted {
         url: body.source_blob.url,
         version: body.source_blob.version,
         version_description: body.source_blob.version_description,
         checksum: body.source_blob.checksum,
-        buildpack_url: chosen,
+        buildpacks: ctx.known_buildpacks(&told)?,
     };
     let change = ctx.clone();
     let build = to_the_end(async move { change.create_build(&app, &user, wanted).await }).await?;

@@ -93,7 +93,8 @@ pub(super) async fn stack(
     pick(all_stacks(&ctx).await?, params.get("stack"), "stack")
 }
 
-/// wpaas' own: whom clients of git and of one-off dynos have to trust. Null where a certificate was configured.
+/// wpaas' own: where git is, and whom its clients and those of one-off dynos have to trust. Null where a certificate was
+/// configured.
 pub(super) async fn certificate_authority(State(ctx): State<Ctx>, _: User) -> Response {
-    reply(StatusCode::OK, &json!({"certificate": ctx.authority}))
+    reply(StatusCode::OK, &json!({"certificate": ctx.authority, "git_url": ctx.urls.git}))
 }

@@ -57,6 +57,8 @@ pub(super) struct Create {
     env: BTreeMap<String, Value>,
     force_no_tty: Option<bool>,
     size: Option<Value>,
+    #[serde(rename = "type")]
+    process_type: Option<String>,
     time_to_live: Option<Value>,
     /// *wpaas*: how the client's input ends: `byte` or `direction`.
     input_end: Option<String>,
@@ -90,6 +92,7 @@ pub(super) async fn create(
     let wanted = Wanted {
         command: body.command,
         attach: body.attach.unwrap_or(false),
+        process_type: body.process_type,
         env,
         no_terminal: body.force_no_tty.unwrap_or(false),
         longest: seconds.map(Duration::from_secs),

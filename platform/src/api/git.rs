@@ -16,7 +16,13 @@ use tokio_util::io::ReaderStream;
 use wpaas_slug::Limits;
 
 use super::extract::Params;
-use crate::{Ctx, Error, apps, apps::App, auth::User, error::io, git::Push};
+use crate::{
+    Ctx, Error, apps,
+    apps::App,
+    auth::User,
+    error::io,
+    git::{Push, patience},
+};
 
 const RECEIVE: &str = "git-receive-pack";
 const UPLOAD: &str = "git-upload-pack";
@@ -74,7 +80,7 @@ pub(super) async fn refs(
         false => announcement(service),
     };
     let before = futures::stream::iter([Ok(announced)]);
-    let body = Body::from_stream(before.chain(output(child, place)?));
+    let body = Body::from_stream(before.chain(output(&ctx, child, place)?));
     Ok(answer(&format!("application/x-{service}-advertisement"), body))
 }
 
@@ -133,7 +139,7 @@ pub(super) async fn upload(
             let _ = stdin.write_all(&asked).await;
         });
     }
-    let body = Body::from_stream(output(child, place)?);
+    let body = Body::from_stream(output(&ctx, child, place)?);
     Ok(answer("application/x-git-upload-pack-result", body))
 }
 
@@ -168,18 +174,20 @@ fn announcement(service: &str) -> Bytes {
     format!("{:04x}{line}0000", line.len() + 4).into()
 }
 
-/// What git prints, as long as somebody reads it: then it is ended.
+/// What git prints, as long as somebody reads it, and no longer than a request of git's may take: then it is ended.
 fn output(
+    ctx: &Ctx,
     mut child: Child,
     place: OwnedSemaphorePermit,
-) -> Result<impl futures::Stream<Item = std::io::Result<Bytes>>, Error> {
+) -> Result<impl futures::Stream<Item = std::io::Result<Bytes>> + use<>, Error> {
     let stdout = child.stdout.take().ok_or(Error::Stopping)?;
     // Nobody reads what it says on the side.
     drop(child.stderr.take());
-    Ok(ReaderStream::new(stdout).map(move |chunk| {
+    let output = ReaderStream::new(stdout).map(move |chunk| {
         let _held = (&child, &place);
         chunk
-    }))
+    });
+    Ok(output.take_until(tokio::time::sleep(patience(&ctx.limits))))
 }
 
 fn answer(kind: &str, body: Body) -> Response {

@@ -337,7 +337,10 @@ pub(super) fn webhook_event(event: &Happened) -> Value {
 
 pub(crate) fn build(inner: &Inner, build: &Build, extended: Extended) -> Value {
     let id = |id: &Option<String>| id.as_ref().map(|id| json!({"id": id}));
-    let buildpacks = build.buildpack_url.as_ref().map(|url| json!([{"url": url, "name": url}]));
+    let told = build.buildpacks.as_deref().and_then(|told| serde_json::from_str(told).ok());
+    let buildpacks = told.map(|told: Vec<String>| {
+        Value::from_iter(told.iter().map(|url| json!({"url": url, "name": url})))
+    });
     let object = json!({
         "app": {"id": build.app_id},
         "buildpacks": buildpacks,

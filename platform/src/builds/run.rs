@@ -141,11 +141,12 @@ impl Inner {
         let cache = self.data.cache(run.app);
         tokio::fs::create_dir_all(&cache).await.map_err(io("build cache"))?;
         let output = run.output.clone();
+        let told = &run.wanted.buildpacks;
         let job = Job {
             source,
             cache,
             // Without either the builder looks at the config vars.
-            buildpack_url: run.wanted.buildpack_url.clone().or_else(|| set.into_iter().next()),
+            buildpacks: if told.is_empty() { set } else { told.clone() },
             env,
             output: Box::new(move |line: &str| output.line(line)),
         };

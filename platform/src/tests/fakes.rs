@@ -291,6 +291,13 @@ impl Compile for FakeBuilder {
         })
     }
 
+    fn buildpack(&self, text: &str) -> Result<String, Error> {
+        match text.starts_with("wpaas/") {
+            true => Ok(text.to_owned()),
+            false => Err(Error::Invalid(format!("Buildpack {text}: it is none."))),
+        }
+    }
+
     async fn ensure_stack(&self, name: &str, output: Lines) -> Result<Digest, Error> {
         output("-----> Installing");
         Ok(Digest::of(name.as_bytes()))

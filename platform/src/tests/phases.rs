@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use wpaas_slug::Limits;
 
 use super::harness::{Api, Reply, Server};
 
@@ -172,4 +173,24 @@ async fn a_platform_that_stops_fails_the_phases_that_run() {
     let path = format!("/apps/demo/builds/{}", build.text("id"));
     assert_eq!(api.get(&path, "build").await["status"], "succeeded");
     assert_eq!(api.verification("demo").await["valid"], true);
+}
+
+#[tokio::test]
+async fn what_a_phase_prints_and_how_long_it_may_run_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { release_output_bytes: 8, release_phase_ms: 1_234, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    api.create("demo").await;
+    let build = start(&server, "migrates").await;
+    running(&server, 1).await;
+    // The node ends it then (R12); it is told when.
+    assert_eq!(server.node.ran.lock()[0].longest, std::time::Duration::from_millis(1_234));
+    server.node.ends.add_permits(1);
+    let output = api.output(&build).await;
+    assert!(output.contains("Released v2"), "what is not kept does not stop it: {output}");
+    let live = release(api, 2).await;
+    let url = live["output_stream_url"].as_str().unwrap();
+    let kept = api.request("GET", url).send().await.unwrap().text().await.unwrap();
+    assert!(kept.starts_with("hello\n") && !kept.contains("bye"), "{kept}");
 }

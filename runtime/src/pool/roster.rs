@@ -61,6 +61,12 @@ impl Roster {
         self.slots.len() > size(self.scale.max)
     }
 
+    /// Whether the slot is one of those that are more than there may be: as on Heroku those with the highest numbers.
+    pub(super) fn is_surplus(&self, number: u32) -> bool {
+        let surplus = self.slots.len().saturating_sub(size(self.scale.max));
+        self.slots.keys().rev().take(surplus).any(|at| *at == number)
+    }
+
     /// Whether there are more slots than there must be.
     pub(super) fn is_over_minimum(&self) -> bool {
         self.slots.len() > size(self.scale.min)

@@ -160,7 +160,7 @@ impl<T: Clone> Shared<T> {
         state.roster.set_scale(scale);
         let mut left = Vec::new();
         while state.roster.is_over_maximum() {
-            let Some(number) = state.oldest_idle().or_else(|| state.last()) else { break };
+            let Some(number) = state.last() else { break };
             left.extend(state.leave(number));
         }
         if state.roster.is_off() {

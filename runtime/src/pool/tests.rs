@@ -109,12 +109,14 @@ fn fewer_slots_end_idle_instances_and_those_that_come_back() {
     one.put("one");
     two.put("two");
     three.put("three");
+    drop(two);
     drop(one);
     pool.rescale(Scale { min: 0, max: 1 });
+    let numbers = |pool: &Pool<&str>| pool.dynos().iter().map(|dyno| dyno.0).collect::<Vec<_>>();
+    assert_eq!(numbers(&pool), [1, 3], "2 was idle, 3 still serves");
     drop(three);
-    drop(two);
-    assert_eq!(pool.dynos().len(), 1);
-    assert_eq!(now(&pool).take(), Some("two"));
+    assert_eq!(numbers(&pool), [1], "the highest numbers end, as on Heroku");
+    assert_eq!(now(&pool).take(), Some("one"));
 }
 
 #[tokio::test]

@@ -103,6 +103,7 @@ fn shape(request: &str) -> String {
         ["apps", _, "config-vars"] | ["apps", _, "releases", _, "config-vars"] => {
             "config-vars".to_owned()
         }
+        ["apps", _, "dynos"] if method == "POST" => "dyno".to_owned(),
         ["apps", _, "dynos", ..] if method != "GET" => "empty".to_owned(),
         ["apps", _, "formations", ..] => "empty".to_owned(),
         ["apps", _, "formation"] => of("formation", true),

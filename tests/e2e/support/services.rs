@@ -83,6 +83,8 @@ impl Identity {
         };
         let authority_key = rcgen::KeyPair::generate().unwrap();
         let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+        // Named, so that it is not taken for the certificate that it signs.
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let pem = authority.self_signed(&authority_key).unwrap().pem();
         let issuer = rcgen::Issuer::new(authority, authority_key);
@@ -96,7 +98,7 @@ impl Identity {
     }
 
     /// What does TLS with it, as a server.
-    pub(super) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
         use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
         let chain = CertificateDer::pem_file_iter(&self.certificate).unwrap();
         let chain = chain.map(Result::unwrap).collect();

@@ -6,7 +6,7 @@ use crate::testing::{Answer, Server};
 
 fn client(server: &Server) -> Client {
     let token = Token { value: "s3cret".into(), origin: "WPAAS_API_KEY".into() };
-    Client::new(server.url(), Some(token), Limits::default()).unwrap()
+    Client::new(server.url(), Some(token), None, Limits::default()).unwrap()
 }
 
 #[test]
@@ -82,7 +82,7 @@ async fn nobody_there_is_not_a_failure_of_the_server() {
     // Bound and dropped: a port that certainly nobody listens on.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    let client = Client::new(&url, None, Limits::default()).unwrap();
+    let client = Client::new(&url, None, None, Limits::default()).unwrap();
     let error = client.get(&["apps"]).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { reason: None, .. }), "{error:?}");
     let expected = format!("no wpaas server at {url}: start one with `wpaas serve`");
@@ -97,7 +97,7 @@ async fn answers_are_bounded_and_must_be_json() {
     })
     .await;
     let limits = Limits { client_response_bytes: 64, ..Limits::default() };
-    let client = Client::new(server.url(), None, limits).unwrap();
+    let client = Client::new(server.url(), None, None, limits).unwrap();
     for path in ["long", "html"] {
         let error = client.get(&[path]).await.unwrap_err();
         assert!(matches!(error, Error::Protocol { .. }), "{error}");

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
-use wpaas_builder::{Builder, Built, Options, Output, Request, source};
+use wpaas_builder::{Builder, Built, LocalBuildpacks, Options, Output, Request, source};
 use wpaas_slug::{Digest, Limits, Slug, Store};
 
 use super::{
@@ -15,13 +15,10 @@ use super::{
 };
 use crate::{
     api::{ApiSlug, App, Release},
-    commands::{Context, releases},
+    commands::{Context, buildpacks, releases},
     dirs,
     progress::Bytes as Bar,
 };
-
-/// The config var that names a buildpack of the user's own.
-const BUILDPACK_URL: &str = "BUILDPACK_URL";
 
 /// Builds here, uploads what is missing there, releases.
 pub(super) async fn deploy(
@@ -94,6 +91,7 @@ async fn build(
         limits: context.limits.clone(),
         hidden: vec![dirs::config()?],
         snapshots: crate::snapshot::program(),
+        local_buildpacks: LocalBuildpacks::Anywhere,
     })?;
     let output = Output::new(move |line| {
         use std::io::Write as _;
@@ -104,8 +102,8 @@ async fn build(
             writeln!(std::io::stdout(), "{line}")
         };
     });
-    let buildpack_url = env.get(BUILDPACK_URL).filter(|url| !url.is_empty()).cloned();
-    let request = Request { source, cache, env, buildpack_url, output };
+    let buildpacks = buildpacks::of(&context.client, &app.name).await?;
+    let request = Request { source, cache, env, buildpacks, output };
     builder.build(request).await.map_err(|error| Failed(error.user_message()).into())
 }
 

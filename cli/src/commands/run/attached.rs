@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use wpaas_slug::Limits;
 
-use crate::commands::Context;
+use crate::commands::{Context, certs};
 
 /// What the platform says before anything of the dyno.
 const GREETING: &[u8] = b"rendezvous\r\n";
@@ -75,13 +75,14 @@ pub(super) async fn connect(context: &Context, url: &str) -> anyhow::Result<Atta
 /// Whom the server's certificate has to be from: its own authority, as its API says, or the system's.
 async fn trusted(context: &Context) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let answer = context.client.get(&["certificate-authority"]).await?;
-    match answer.get("certificate").and_then(|pem| pem.as_str()) {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                roots.add(certificate.context("the server's certificate authority")?)?;
-            }
+    let own = certs::platform(context).await?.certificate;
+    for pem in own.iter().chain(&context.authority) {
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(certificate.context("the server's certificate authority")?)?;
         }
+    }
+    match own {
+        Some(_) => {}
         None => {
             // Those that cannot be read are the system's own trouble; the handshake says when one is missing.
             let known = rustls_native_certs::load_native_certs().certs;
