@@ -12,10 +12,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("toolchain_ms", "toolchains are installed before the tests"),
     ("code_bytes", "the cache of machine code is shared by all tests"),
     ("code_keep_days", "the cache of machine code is shared by all tests"),
-    (
-        "git_repository_bytes",
-        "pushes to such a repository are refused beforehand; git_pack_bytes is attacked",
-    ),
     ("buildpacks_per_app", "one, and a list of two is refused"),
     ("concurrent_logins", "a semaphore, as that of concurrent_builds"),
     ("dyno_table_elements", "wasmtime's, as memory is"),
