@@ -1,5 +1,7 @@
 //! Log drains into real receivers: rsyslog by TCP and by TLS, and an HTTPS server.
 
+use std::sync::Arc;
+
 use super::support::{HttpReceiver, Identity, PATIENCE, Rsyslog, Server};
 
 /// Asks for `/line-FROM` and further: the router writes a line for each, although the app has nothing to answer with.
@@ -80,11 +82,17 @@ async fn rsyslog_gets_every_line_in_order_over_its_restart() {
 async fn an_https_drain_gets_batches_and_is_told_what_overflowed() {
     let identity = Identity::of("localhost");
     let server = server(&identity).await;
-    let receiver = HttpReceiver::start(&identity).await;
+    let mut receiver = HttpReceiver::start(&identity).await;
     let url = format!("https://user:pass@localhost:{}/in?key=1", receiver.port);
     server.run(&["drains:add", &url, "-a", "demo"]).await.ok();
-    let log = || receiver.received.lock().iter().map(|one| one.body.clone()).collect::<String>();
-    lines(&server, 0..10).await;
+    let received = Arc::clone(&receiver.received);
+    let log = || received.lock().iter().map(|one| one.body.clone()).collect::<String>();
+    lines(&server, 0..4).await;
+    has(log, 3).await;
+    receiver.stop().await;
+    lines(&server, 4..8).await;
+    receiver.start_again().await;
+    lines(&server, 8..10).await;
     has(log, 9).await;
     *receiver.down.lock() = true;
     lines(&server, 10..80).await;

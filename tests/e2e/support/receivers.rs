@@ -5,9 +5,11 @@ use std::{path::PathBuf, process::Stdio, sync::Arc};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
+    task::JoinSet,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     PATIENCE,
@@ -102,53 +104,73 @@ pub(crate) struct HttpReceiver {
     pub(crate) port: u16,
     pub(crate) received: Arc<Mutex<Vec<Received>>>,
     pub(crate) down: Arc<Mutex<bool>>,
-    task: tokio::task::JoinHandle<()>,
+    acceptor: TlsAcceptor,
+    /// The listener and all connections; none while it is stopped.
+    tasks: Option<JoinSet<std::io::Result<()>>>,
 }
 
 impl HttpReceiver {
     pub(crate) async fn start(identity: &Identity) -> Self {
-        let acceptor = identity.acceptor();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (received, down) =
-            (Arc::<Mutex<Vec<Received>>>::default(), Arc::<Mutex<bool>>::default());
-        let (all, is_down) = (Arc::clone(&received), Arc::clone(&down));
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, all, is_down) = (acceptor.clone(), all.clone(), is_down.clone());
-                tokio::spawn(async move {
-                    let mut stream = BufReader::new(acceptor.accept(stream).await?);
-                    loop {
-                        let mut head = String::new();
-                        while !head.ends_with("\r\n\r\n") {
-                            if stream.read_line(&mut head).await? == 0 {
-                                return Ok::<_, std::io::Error>(());
-                            }
-                        }
-                        let length =
-                            head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                        let mut body = vec![0; length.unwrap().parse().unwrap()];
-                        stream.read_exact(&mut body).await?;
-                        let answer = match *is_down.lock() {
-                            true => "HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n",
-                            false => {
-                                let body = String::from_utf8(body).unwrap();
-                                all.lock().push(Received { head, body });
-                                "HTTP/1.1 204 Taken\r\n\r\n"
-                            }
-                        };
-                        stream.write_all(answer.as_bytes()).await?;
-                        stream.flush().await?;
-                    }
-                });
+        let mut receiver = Self {
+            port: free_port(),
+            received: Arc::default(),
+            down: Arc::default(),
+            acceptor: identity.acceptor(),
+            tasks: None,
+        };
+        receiver.start_again().await;
+        receiver
+    }
+
+    /// Closes its port and all connections.
+    pub(crate) async fn stop(&mut self) {
+        self.tasks.take().unwrap().shutdown().await;
+    }
+
+    /// Listens on its port again.
+    pub(crate) async fn start_again(&mut self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        let (all, down) = (Arc::clone(&self.received), Arc::clone(&self.down));
+        let acceptor = self.acceptor.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await?;
+                connections.spawn(connection(stream, acceptor.clone(), all.clone(), down.clone()));
             }
         });
-        Self { port, received, down, task }
+        self.tasks = Some(tasks);
     }
 }
 
-impl Drop for HttpReceiver {
-    fn drop(&mut self) {
-        self.task.abort();
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    all: Arc<Mutex<Vec<Received>>>,
+    down: Arc<Mutex<bool>>,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(acceptor.accept(stream).await?);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head).await? == 0 {
+                return Ok(());
+            }
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.unwrap().parse().unwrap()];
+        stream.read_exact(&mut body).await?;
+        let is_down = *down.lock();
+        let answer = match is_down {
+            true => "HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n",
+            false => "HTTP/1.1 204 Taken\r\n\r\n",
+        };
+        stream.write_all(answer.as_bytes()).await?;
+        stream.flush().await?;
+        // Afterwards, so that what was received is not sent again when a test stops this.
+        if !is_down {
+            all.lock().push(Received { head, body: String::from_utf8(body).unwrap() });
+        }
     }
 }
