@@ -71,7 +71,7 @@ async fn the_heroku_command_runs_one_off_dynos() {
         .unwrap();
     let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
     let mut shown = String::new();
-    for (key, text) in [(&b""[..], ", run."), (b"xy\r", "xy\r\n"), (b"\x04", "sum 251")] {
+    for (key, text) in [(&b""[..], "up, run."), (b"xy\r", "xy\r\n"), (b"\x04", "sum 251")] {
         keys.write_all(key).await.unwrap();
         let waiting = async {
             while !shown.contains(text) {
