@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Runs benchmarks in release mode and keeps their tables in bench/RESULTS.md:
-#   bench/run.sh NAME [OPTION]…   one of: redeploy host instantiate cold apps neighbours sockets node
+#   bench/run.sh NAME [OPTION]…   one of: redeploy host instantiate cold apps neighbours sockets node python tail
 #   bench/run.sh soak [CONNECTIONS]   what a million connections leave behind; keeps no table
 #   bench/run.sh all              all of them; fails at the end when any missed a target
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-name=${1:?"usage: bench/run.sh redeploy|host|instantiate|cold|apps|neighbours|sockets|node|soak|all"}
+name=${1:?"usage: bench/run.sh redeploy|host|instantiate|cold|apps|neighbours|sockets|node|python|tail|soak|all"}
 shift
 
 if [[ $name == all ]]; then
   missed=()
-  for one in host instantiate cold apps neighbours sockets node redeploy; do
+  for one in host instantiate cold apps neighbours sockets node python tail redeploy; do
     "${BASH_SOURCE[0]}" "$one" || missed+=("$one")
   done
   ((${#missed[@]} == 0)) || echo "Not met: ${missed[*]}" >&2
@@ -23,6 +23,7 @@ case $name in
   cold) bench/setup.sh wasmtime ;;
   neighbours | soak) bench/setup.sh guests ;;
   node) bench/setup.sh wrk workerd ;;
+  python) bench/setup.sh wrk native-python ;;
   sockets) bench/setup.sh wasmtime wrk python ;;
 esac
 

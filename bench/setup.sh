@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests python workerd`.
+# Installs what benchmarks compare with into the user's cache, unless it is there: `setup.sh wasmtime wrk guests python native-python workerd`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/setup/lib.sh
@@ -43,15 +43,33 @@ install_workerd() {
   flock -u 9
 }
 
+# The machine's Python: there is no other one for it in a registry.
+install_native_python() {
+  local wanted
+  mkdir -p "$bench_cache"
+  exec 9>"$bench_cache/python.lock"
+  flock 9
+  wanted=$(cat bench/apps/{flask,starlette,python}/requirements.txt | sha256sum)
+  if [[ $(cat "$bench_cache/python/installed" 2>/dev/null) != "$wanted" ]]; then
+    say "Installing gunicorn and uvicorn"
+    rm -rf "$bench_cache/python"
+    python3 -m venv "$bench_cache/python"
+    "$bench_cache/python/bin/pip" install --quiet --disable-pip-version-check -r bench/apps/python/requirements.txt
+    echo "$wanted" >"$bench_cache/python/installed"
+  fi
+  flock -u 9
+}
+
 for what in "$@"; do
   case $what in
     wasmtime) install_wasmtime ;;
     wrk) install_wrk ;;
     guests) tests/setup/guests.sh ;;
     python) tests/setup/python.sh ;;
+    native-python) install_native_python ;;
     workerd) install_workerd ;;
     *)
-      echo "setup.sh knows wasmtime, wrk, guests, python and workerd, not $what" >&2
+      echo "setup.sh knows wasmtime, wrk, guests, python, native-python and workerd, not $what" >&2
       exit 1
       ;;
   esac

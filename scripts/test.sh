@@ -14,6 +14,7 @@ started=$SECONDS
 say "Set-up"
 tests/setup/debian.sh
 tests/setup/s3.sh
+tests/setup/schemathesis.sh
 tests/setup/h2spec.sh
 tests/setup/guests.sh
 tests/setup/node-stack.sh

@@ -65,11 +65,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let (rust, express) = (names("hello", args.hello), names("express", args.express));
     let mut rows = Vec::new();
-    rows.push(sample(&home, "Rust hello", &rust, None, false).await?);
+    rows.push(sample(&home, "Rust hello", &[], &rust, None, false).await?);
     let empty = "Rust hello, page cache empty";
-    rows.push(sample(&home, empty, &rust, None, true).await?);
+    rows.push(sample(&home, empty, &[], &rust, None, true).await?);
     let shared = "Express, engine used by another app";
-    rows.push(sample(&home, shared, &express, Some("express"), false).await?);
+    rows.push(sample(&home, shared, &[], &express, Some("express"), false).await?);
     rows.push(unused(&home, &express, args.restarts).await?);
     rows.push(peer_wasmtime(&hello, args.restarts).await?);
     rows.push(peer_node(args.restarts).await?);
@@ -103,16 +103,17 @@ async fn deploy(home: &Arc<TempDir>, args: &Args, hello: &Path) -> anyhow::Resul
     server.running.kill().await
 }
 
-/// The first request of each app after a start of the node.
+/// The first request of each app after a start of the node with these variables.
 pub(crate) async fn sample(
     home: &Arc<TempDir>,
     name: &'static str,
+    variables: &[(&str, &str)],
     apps: &[String],
     before: Option<&str>,
     drop_caches: bool,
 ) -> anyhow::Result<Row> {
     eprintln!("{name}: {} samples", apps.len());
-    let server = Server::start(home, &[]).await?;
+    let server = Server::start(home, variables).await?;
     quiet(server.running.pid()?).await?;
     let client = connected(&server).await?;
     if let Some(before) = before {

@@ -12,10 +12,12 @@ mod neighbours;
 mod node;
 mod peers;
 mod process;
+mod python;
 mod redeploy;
 mod report;
 mod server;
 mod sockets;
+mod tail;
 mod wpaas;
 mod wrk;
 
@@ -40,8 +42,12 @@ enum Benchmark {
     Neighbours(neighbours::Args),
     /// Express on native Node.js, workerd and wpaas
     Node(node::Args),
+    /// Flask and Starlette on native Python and wpaas
+    Python(python::Args),
     /// Dynos that listen on `$PORT` beside wasmtime's own sockets
     Sockets(sockets::Args),
+    /// How late those who follow a log have a line
+    Tail(tail::Args),
 }
 
 #[tokio::main]
@@ -58,6 +64,8 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Apps(args) => apps::run(args).await,
         Benchmark::Neighbours(args) => neighbours::run(args).await,
         Benchmark::Node(args) => node::run(args).await,
+        Benchmark::Python(args) => python::run(args).await,
         Benchmark::Sockets(args) => sockets::run(args).await,
+        Benchmark::Tail(args) => tail::run(args).await,
     }
 }

@@ -1,13 +1,15 @@
-//! examples/node-express on native Node.js, on Cloudflare's workerd and on wpaas: requests a second, the first request
-//! of a cold app, memory, and what many requests leave behind.
+//! examples/node-express on native Node.js, on Cloudflare's workerd and on wpaas with both engines and from a snapshot:
+//! requests a second, the first request of a cold app, memory, and what many requests leave behind.
 
 use std::{
     fmt::Write as _,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::{
@@ -43,6 +45,24 @@ const CONNECTIONS: u32 = 16;
 /// How often memory is looked at while requests come in.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// A way to run it on wpaas.
+struct Way {
+    name: &'static str,
+    /// Its `wpaas.toml`.
+    settings: &'static str,
+}
+
+/// The last is what an app gets that chooses nothing.
+const WAYS: [Way; 3] = [
+    Way { name: "wpaas, QuickJS", settings: "[node]\nengine = \"quickjs\"\n" },
+    Way { name: "wpaas, snapshot", settings: "snapshot = true\n" },
+    Way { name: "wpaas", settings: "" },
+];
+/// The app's name; those that are cold have a number after it.
+const APP: &str = "express";
+/// QuickJS' component is one of WASI 0.3.
+const VARIABLES: [(&str, &str); 1] = [("WPAAS_WASI_P3", "1")];
+
 /// One of the servers.
 struct Contestant<'a> {
     name: &'static str,
@@ -60,10 +80,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let app = App::new()?;
     npm_ci(&app).await?;
     let worker = worker(&app).await?;
-    let home = server::home()?;
-    deploy(&home, &app, args.cold).await?;
-
-    let ours = ours_cold(&home, args.cold).await?;
+    let mut ours = Vec::new();
+    for way in &WAYS {
+        let home = server::home()?;
+        way.deploy(&home, &app, args.cold).await?;
+        let cold = way.cold(&home, args.cold).await?;
+        ours.push((way, home, cold));
+    }
     let nodes = "node server.js";
     let nodes = cold::started(nodes, args.cold, |port| node(&app, port, &["server.js"])).await?;
     let workers = cold::started("workerd serve", args.cold, |port| {
@@ -71,7 +94,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     })
     .await?;
 
-    let server = Server::start(&home, &[]).await?;
+    let mut servers = Vec::new();
+    for (_, home, _) in &ours {
+        servers.push(Server::start(home, &VARIABLES).await?);
+    }
     let mut native = Command::new("node");
     let port = process::free_port()?;
     native.arg("server.js").env("PORT", port.to_string()).current_dir(app.path());
@@ -83,11 +109,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         anyhow::Ok(Contestant { name, url, host, pid, before, cold, runs: Vec::new() })
     };
     let local = || "localhost".to_owned();
-    let mut all = [
+    let mut all = vec![
         one("native Node.js", native.url(), local(), native.pid()?, &nodes)?,
         one("workerd", workerd.url(), local(), workerd.pid()?, &workers)?,
-        one("wpaas", server.url.clone(), Server::host("express"), server.running.pid()?, &ours)?,
     ];
+    for (server, (way, _, cold)) in servers.iter().zip(&ours) {
+        let pid = server.running.pid()?;
+        all.push(one(way.name, server.url.clone(), Server::host(APP), pid, cold)?);
+    }
     for round in 0..=args.rounds {
         for one in &mut all {
             let time = Duration::from_secs(args.seconds);
@@ -100,13 +129,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     let (mut text, mut targets) = table(&all)?;
-    parked(&server, args.cold, &mut text).await?;
-    recycling(&server, args.requests, &mut text, &mut targets).await?;
+    for (server, way) in servers.iter().zip(&WAYS) {
+        parked(server, way.name, args.cold, &mut text).await?;
+    }
+    let server = servers.last().context("no server")?;
+    recycling(server, args.requests, &mut text, &mut targets).await?;
     report::conclude("node", &text, &targets)
 }
 
 /// The app as a worker: one file, and workerd's configuration beside it.
-async fn worker(app: &App) -> anyhow::Result<tempfile::TempDir> {
+async fn worker(app: &App) -> anyhow::Result<TempDir> {
     let directory = tempfile::tempdir()?;
     let own = checkout().join("bench/apps/workerd");
     std::fs::copy(own.join("config.capnp"), directory.path().join("config.capnp"))?;
@@ -140,27 +172,28 @@ fn workerd(worker: &Path, port: u16) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// The app under `count` more names.
-async fn deploy(
-    home: &std::sync::Arc<tempfile::TempDir>,
-    app: &App,
-    count: u32,
-) -> anyhow::Result<()> {
-    let server = Server::start(home, &[]).await?;
-    server.deploy("express", app.path()).await?;
-    let slug = server.slug("express").await?.digest;
-    for number in 0..count {
-        let name = format!("express-{number}");
-        server.create(&name).await?;
-        server.release(&name, slug).await?;
+impl Way {
+    /// The app, and the same under `count` more names.
+    async fn deploy(&self, home: &Arc<TempDir>, app: &App, count: u32) -> anyhow::Result<()> {
+        let server = Server::start(home, &VARIABLES).await?;
+        std::fs::write(app.path().join("wpaas.toml"), self.settings)?;
+        server.deploy(APP, app.path()).await?;
+        let slug = server.slug(APP).await?.digest;
+        for name in cold_names(count) {
+            server.create(&name).await?;
+            server.release(&name, slug).await?;
+        }
+        server.running.kill().await
     }
-    server.running.kill().await
+
+    /// First requests of apps of a node that has just started; what they share was used before.
+    async fn cold(&self, home: &Arc<TempDir>, count: u32) -> anyhow::Result<Row> {
+        cold::sample(home, self.name, &VARIABLES, &cold_names(count), Some(APP), false).await
+    }
 }
 
-/// First requests of apps of a node that has just started; the engine was used before.
-async fn ours_cold(home: &std::sync::Arc<tempfile::TempDir>, count: u32) -> anyhow::Result<Row> {
-    let names: Vec<String> = (0..count).map(|number| format!("express-{number}")).collect();
-    cold::sample(home, "wpaas", &names, Some("express"), false).await
+fn cold_names(count: u32) -> Vec<String> {
+    (0..count).map(|number| format!("{APP}-{number}")).collect()
 }
 
 fn table(all: &[Contestant<'_>]) -> anyhow::Result<(String, Vec<Target>)> {
@@ -187,20 +220,27 @@ fn table(all: &[Contestant<'_>]) -> anyhow::Result<(String, Vec<Target>)> {
             one.before,
         );
     }
-    let cold = all.last().context("no server")?.cold;
-    let cold = percentile_ms(&cold.samples, 50.0);
-    Ok((text, vec![Target::below("first request of a cold app, median", 60.0, cold, "ms")]))
+    let [.., snapshot, shared] = all else { bail!("no server") };
+    let cold = |of: &Contestant<'_>| percentile_ms(&of.cold.samples, 50.0);
+    let targets = vec![
+        Target::below("first request of a cold app, median", 60.0, cold(shared), "ms"),
+        Target::below("the same from a snapshot", 10.0, cold(snapshot), "ms"),
+    ];
+    Ok((text, targets))
 }
 
 /// What an app with one dyno that waits takes.
-async fn parked(server: &Server, count: u32, text: &mut String) -> anyhow::Result<()> {
+async fn parked(server: &Server, name: &str, count: u32, text: &mut String) -> anyhow::Result<()> {
     let (client, pid) = (reqwest::Client::new(), server.running.pid()?);
     let before = process::memory(pid)?.private_mib;
-    for number in 0..count {
-        cold::first(&client, server, &format!("express-{number}")).await?;
+    for app in cold_names(count) {
+        cold::first(&client, server, &app).await?;
     }
     let each = (process::memory(pid)?.private_mib - before) / f64::from(count);
-    let _ = writeln!(text, "\nOne more app with one dyno after its first request: {each:.1} MiB.");
+    let _ = writeln!(
+        text,
+        "\n{name}: one more app with one dyno after its first request: {each:.1} MiB."
+    );
     Ok(())
 }
 
@@ -211,12 +251,12 @@ async fn recycling(
     text: &mut String,
     targets: &mut Vec<Target>,
 ) -> anyhow::Result<()> {
-    server.scale("express", "web=0..1").await?;
+    server.scale(APP, "web=0..1").await?;
     let pid = server.running.pid()?;
     let before = process::memory(pid)?.private_mib;
     let (mut answered, mut peak, begun) = (0.0, 0_f64, Instant::now());
     while answered < f64::from(requests) {
-        let (url, host) = (server.url.clone(), Server::host("express"));
+        let (url, host) = (server.url.clone(), Server::host(APP));
         let load = async move { wrk::run(&url, &host, 4, Duration::from_secs(5)).await };
         let load = tokio::spawn(load);
         while !load.is_finished() {
@@ -226,7 +266,7 @@ async fn recycling(
         // wrk::run refuses any answer but 2xx.
         answered += load.await??.requests;
     }
-    let killed = server.log("express", 1500, Some("heroku")).await?;
+    let killed = server.log(APP, 1500, Some("heroku")).await?;
     let killed = killed.iter().filter(|line| line.contains("Error R")).count();
     let _ = writeln!(
         text,

@@ -49,12 +49,18 @@ pub(crate) fn machine() -> String {
     let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("CPU");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut line = format!("{cores} × {cpu}");
-    for (program, argument) in [("uname", "-sr"), ("node", "--version"), ("npm", "--version")] {
+    for (program, argument) in
+        [("uname", "-sr"), ("node", "--version"), ("npm", "--version"), ("python3", "--version")]
+    {
         if let Some(version) = run(program, argument) {
             let _ = write!(
                 line,
                 ", {}{version}",
-                if program == "uname" { String::new() } else { format!("{program} ") }
+                if matches!(program, "uname" | "python3") {
+                    String::new()
+                } else {
+                    format!("{program} ")
+                }
             );
         }
     }

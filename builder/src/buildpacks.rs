@@ -4,6 +4,7 @@ pub(crate) mod chosen;
 pub(crate) mod component;
 pub(crate) mod external;
 mod kept;
+mod made;
 pub(crate) mod node;
 pub(crate) mod place;
 pub(crate) mod python;

@@ -13,7 +13,7 @@ pub(crate) const FILE: &str = "wpaas.toml";
 /// It holds a few lines; nobody needs more than this.
 const FILE_BYTES: u64 = 64 * 1024;
 /// The process type that serves requests.
-const WEB: &str = "web";
+pub(crate) const WEB: &str = "web";
 
 /// What an app's `wpaas.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

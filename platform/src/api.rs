@@ -36,9 +36,10 @@ mod git;
 mod log_sessions;
 mod range;
 mod releases;
-mod serialise;
+pub(crate) mod serialise;
 mod slugs;
 mod sources;
+mod webhooks;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -84,6 +85,15 @@ pub(crate) fn authenticated() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/apps/{app}/domains/{domain}", get(domains::info).delete(domains::delete)),
         ("/apps/{app}/log-drains", get(drains::list).post(drains::create)),
         ("/apps/{app}/log-drains/{drain}", get(drains::info).delete(drains::delete)),
+        ("/apps/{app}/webhooks", get(webhooks::list).post(webhooks::create)),
+        (
+            "/apps/{app}/webhooks/{webhook}",
+            get(webhooks::info).patch(webhooks::update).delete(webhooks::delete),
+        ),
+        ("/apps/{app}/webhook-deliveries", get(webhooks::deliveries)),
+        ("/apps/{app}/webhook-deliveries/{delivery}", get(webhooks::delivery)),
+        ("/apps/{app}/webhook-events", get(webhooks::events)),
+        ("/apps/{app}/webhook-events/{event}", get(webhooks::event)),
         ("/apps/{app}/builds", get(builds::list).post(builds::create)),
         ("/apps/{app}/builds/{build}", get(builds::info)),
         ("/apps/{app}/buildpack-installations", get(buildpacks::list).put(buildpacks::update)),
@@ -106,24 +116,29 @@ pub(crate) fn authenticated() -> Vec<(&'static str, MethodRouter<Ctx>)> {
     ]
 }
 
+/// Every path that does not: what is public, and what a password or the secret in the URL protects.
+pub(crate) fn unauthenticated() -> Vec<(&'static str, MethodRouter<Ctx>)> {
+    vec![
+        ("/", get(root)),
+        ("/buildpacks/{name}", get(buildpacks::registered)),
+        ("/oauth/authorizations", post(authorizations::create)),
+        ("/sources/{token}", put(sources::upload).get(sources::download)),
+        ("/builds/{token}/output", get(builds::output)),
+        ("/releases/{token}/output", get(releases::output)),
+        ("/logs/{token}", get(log_sessions::stream)),
+    ]
+}
+
+fn routed(table: Vec<(&'static str, MethodRouter<Ctx>)>) -> Router<Ctx> {
+    let add = |router: Router<Ctx>, (path, methods)| router.route(path, methods);
+    table.into_iter().fold(Router::new(), add)
+}
+
 /// All routes.
 pub(crate) fn router(ctx: Ctx) -> Router {
-    let mut authenticated = Router::new();
-    for (path, methods) in self::authenticated() {
-        authenticated = authenticated.route(path, methods);
-    }
-    let authenticated = authenticated.route_layer(from_fn_with_state(ctx.clone(), authenticate));
-    // These are protected by the token in their URL, or by a password.
-    let by_url = Router::new()
-        .route("/", get(root))
-        .route("/buildpacks/{name}", get(buildpacks::registered))
-        .route("/oauth/authorizations", post(authorizations::create))
-        .route("/sources/{token}", put(sources::upload).get(sources::download))
-        .route("/builds/{token}/output", get(builds::output))
-        .route("/releases/{token}/output", get(releases::output))
-        .route("/logs/{token}", get(log_sessions::stream));
-    authenticated
-        .merge(by_url)
+    routed(authenticated())
+        .route_layer(from_fn_with_state(ctx.clone(), authenticate))
+        .merge(routed(unauthenticated()))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(from_fn(conditional))

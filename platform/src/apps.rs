@@ -175,7 +175,9 @@ impl Inner {
         if said.is_empty() {
             return Ok(app);
         }
+        let before = app;
         let app = by_id(&mut write, lock.app).await?;
+        self.tell_app(&mut write, user, &before, &app).await?;
         let spec = feed::spec(&mut write, &app).await?;
         feed::bump(&mut write).await?;
         write.commit().await?;
@@ -206,6 +208,9 @@ impl Inner {
             "DELETE FROM app_buildpacks WHERE app_id = $1",
             "DELETE FROM domains WHERE app_id = $1",
             "DELETE FROM log_drains WHERE app_id = $1",
+            "DELETE FROM webhook_deliveries WHERE app_id = $1",
+            "DELETE FROM webhook_events WHERE app_id = $1",
+            "DELETE FROM webhooks WHERE app_id = $1",
             "DELETE FROM formation WHERE app_id = $1",
             "DELETE FROM slugs WHERE app_id = $1",
             "DELETE FROM config_sets WHERE app_id = $1",

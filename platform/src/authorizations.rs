@@ -42,6 +42,10 @@ const SCOPES: [(&str, Scope); 6] = [
     ("write-protected", Scope::WriteProtected),
 ];
 
+/// What of an app takes a protected scope. Webhooks are told of releases.
+const PROTECTED: [&str; 6] =
+    ["config-vars", "egress", "releases", "webhooks", "webhook-deliveries", "webhook-events"];
+
 impl Scope {
     pub(crate) fn name(self) -> &'static str {
         SCOPES.iter().find(|(_, scope)| *scope == self).map_or("", |(name, _)| name)
@@ -66,7 +70,7 @@ impl Scope {
         let keys = first == Some("oauth") || (account && !reads);
         let protected = first == Some("apps")
             && second.is_some()
-            && matches!(third, Some("config-vars" | "egress" | "releases"));
+            && third.is_some_and(|third| PROTECTED.contains(&third));
         match self {
             Self::Global => true,
             _ if keys => false,
@@ -328,6 +332,8 @@ mod tests {
             ("PATCH", "/apps/x/config-vars", "global write-protected"),
             ("GET", "/apps/x/releases/2/config-vars", "global read-protected write-protected"),
             ("POST", "/apps/x/releases", "global write-protected"),
+            ("GET", "/apps/x/webhook-events/1", "global read-protected write-protected"),
+            ("POST", "/apps/x/webhooks", "global write-protected"),
         ];
         for (method, path, allowed) in cases {
             let method: Method = method.parse().unwrap();

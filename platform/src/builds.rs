@@ -12,7 +12,7 @@ use crate::{
     Ctx, Error, Inner,
     apps::App,
     auth::{self, User},
-    db,
+    db::{self, Write},
     error::{app_is_gone, io},
     page::{self, Key, Listed, Page},
     releases::Release,
@@ -137,18 +137,23 @@ pub(crate) async fn succeeded(
     Ok(())
 }
 
-async fn failed(db: &mut AnyConnection, id: &str) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE builds SET status = 'failed', updated_at = $1 WHERE id = $2 AND status = 'pending'",
-    )
-    .bind(db::now())
-    .bind(id.to_owned())
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 impl Inner {
+    /// Records that a build has failed, if it is there and goes on.
+    async fn failed(&self, write: &mut Write<'_>, id: &str) -> Result<(), Error> {
+        let sql = format!("SELECT {COLUMNS} FROM builds WHERE id = $1 AND status = 'pending'");
+        let before: Vec<Build> = db::fetch_all(write, sql, [id.to_owned()]).await?;
+        let Some(before) = before.into_iter().next() else { return Ok(()) };
+        let (status, updated_at) = ("failed".to_owned(), db::now());
+        let build = Build { status, updated_at, ..before.clone() };
+        sqlx::query("UPDATE builds SET status = $1, updated_at = $2 WHERE id = $3")
+            .bind(build.status.clone())
+            .bind(build.updated_at.clone())
+            .bind(build.id.clone())
+            .execute(&mut **write)
+            .await?;
+        self.tell_build(write, Some(&before), &build).await
+    }
+
     /// Takes a build into the queue and returns its row; it runs on its own from here.
     pub(crate) async fn create_build(
         self: &Ctx,
@@ -233,6 +238,7 @@ impl Inner {
         let build = find(&mut write, app.id, &id.to_string()).await?;
         let output = Output::create(&self.data.build_log(id), self.limits.build_output_bytes)?;
         let old = self.drop_old_builds(&mut write, app.id).await?;
+        self.tell_build(&mut write, None, &build).await?;
         write.commit().await?;
         self.data.forget_builds(old).await;
         self.say(app.id, format!("Build started by user {}", user.email));
@@ -280,7 +286,7 @@ impl Inner {
                 .await?;
         for (id,) in &pending {
             output::append(&self.data.build_log(db::id(id)?), run::INTERRUPTED)?;
-            failed(&mut write, id).await?;
+            self.failed(&mut write, id).await?;
         }
         write.commit().await
     }

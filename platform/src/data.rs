@@ -20,7 +20,7 @@ pub(crate) fn database(root: &Path) -> PathBuf {
 /// The opened and locked data directory.
 pub(crate) struct DataDir {
     root: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -40,7 +40,7 @@ impl DataDir {
             }
             TryLockError::Error(error) => unusable(error.to_string()),
         })?;
-        let data = Self { root: root.into(), _lock: lock };
+        let data = Self { root: root.into(), lock };
         match std::fs::remove_dir_all(data.scratch()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(unusable(error.to_string()));
@@ -60,6 +60,13 @@ impl DataDir {
             .open(data.database())
             .map_err(|error| unusable(error.to_string()))?;
         Ok(data)
+    }
+
+    /// Lets another process open the directory.
+    pub(crate) fn unlock(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data directory stays locked until this process ends");
+        }
     }
 
     /// The SQLite file.

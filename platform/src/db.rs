@@ -8,6 +8,7 @@
 use std::{
     ops::{Deref, DerefMut},
     path::Path,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions},
     pool::PoolConnection,
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::Error;
@@ -39,6 +41,7 @@ pub(crate) struct Db {
 /// A write transaction. Rolled back unless [`Write::commit`] is called.
 pub(crate) struct Write<'a> {
     transaction: Transaction<'static, Any>,
+    wakes: Option<Arc<Notify>>,
     _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
@@ -77,7 +80,7 @@ impl Db {
         // IMMEDIATE: a transaction that reads first and writes later could otherwise find its snapshot
         // stale and fail without SQLite waiting.
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write { transaction, _turn: turn })
+        Ok(Write { transaction, wakes: None, _turn: turn })
     }
 
     /// Closes all connections, which checkpoints the WAL.
@@ -93,9 +96,18 @@ pub(crate) async fn read_only(file: &Path) -> Result<AnyConnection, Error> {
 }
 
 impl Write<'_> {
+    /// Wakes somebody when the changes are durable.
+    pub(crate) fn then_wake(&mut self, who: &Arc<Notify>) {
+        self.wakes = Some(Arc::clone(who));
+    }
+
     /// Makes the changes durable.
     pub(crate) async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await?;
+        if let Some(who) = self.wakes {
+            who.notify_one();
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     ledger::{self, Event},
     locks::AppLock,
     names,
+    webhooks::Action,
 };
 
 /// A custom domain of an app.
@@ -87,6 +88,7 @@ impl Inner {
         })?;
         let event = Event::DomainAdded { hostname: domain.hostname.clone() };
         ledger::append(&mut write, app.id, user, db::new_id(), &event).await?;
+        self.tell_domain(&mut write, &app, user, Action::Create, &domain).await?;
         let spec = feed::spec(&mut write, &app).await?;
         feed::bump(&mut write).await?;
         write.commit().await?;
@@ -112,6 +114,7 @@ impl Inner {
             .await?;
         let event = Event::DomainRemoved { hostname: domain.hostname.clone() };
         ledger::append(&mut write, app.id, user, db::new_id(), &event).await?;
+        self.tell_domain(&mut write, &app, user, Action::Destroy, &domain).await?;
         let spec = feed::spec(&mut write, &app).await?;
         feed::bump(&mut write).await?;
         write.commit().await?;

@@ -219,6 +219,7 @@ impl Inner {
         let event = Event::Scaled { formation: changed };
         ledger::append(&mut write, app.id, user, db::new_id(), &event).await?;
         let after = list(&mut write, &app).await?;
+        self.tell_formation(&mut write, &app, user, &before, &after).await?;
         let spec = feed::spec(&mut write, &app).await?;
         feed::bump(&mut write).await?;
         write.commit().await?;

@@ -70,6 +70,28 @@ pub(crate) enum Event {
         /// Its token.
         token: String,
     },
+    /// A webhook was added.
+    #[serde(rename = "webhook added")]
+    WebhookAdded {
+        /// Its id.
+        id: Uuid,
+        /// Scheme, host and port of its URL; the rest may be secret.
+        to: String,
+    },
+    /// A webhook was changed.
+    #[serde(rename = "webhook changed")]
+    WebhookChanged {
+        /// Its id.
+        id: Uuid,
+        /// Scheme, host and port of its URL, as it is now.
+        to: String,
+    },
+    /// A webhook was removed.
+    #[serde(rename = "webhook removed")]
+    WebhookRemoved {
+        /// Its id.
+        id: Uuid,
+    },
     /// Maintenance mode was switched.
     #[serde(rename = "maintenance")]
     Maintenance {

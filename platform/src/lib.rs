@@ -53,6 +53,7 @@ mod sources;
 mod stacks;
 mod stored;
 mod uploads;
+mod webhooks;
 mod words;
 
 pub use auth::Owner;
@@ -149,6 +150,7 @@ struct Inner {
     phases: phases::Phases,
     waiting: rendezvous::Waiting,
     drains: drains::Drains,
+    webhooks: webhooks::Webhooks,
     sessions: log_sessions::Sessions,
     rate_limit: auth::RateLimit,
     passwords: passwords::Guard,
@@ -206,6 +208,7 @@ impl Platform {
             phases: phases::Phases::default(),
             waiting: rendezvous::Waiting::new(&limits),
             drains: drains::Drains::new(),
+            webhooks: webhooks::Webhooks::new(&limits),
             sessions: log_sessions::Sessions::new(&limits),
             rate_limit: auth::RateLimit::new(limits.api_requests_per_hour),
             passwords: passwords::Guard::new(&limits),
@@ -218,7 +221,9 @@ impl Platform {
         inner.fail_interrupted_phases().await?;
         inner.expire_sources().await?;
         inner.start_drains().await?;
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        inner.start_webhooks();
+        Ok(Self { inner })
     }
 
     /// Makes the first account and its token, on the first start only.
@@ -254,15 +259,18 @@ impl Platform {
         api::router(self.inner.clone())
     }
 
-    /// Ends log tails, fails the builds that run, gives log drains a moment for what they have, and closes the database. The API's requests should have
-    /// been drained before; those that come later fail.
+    /// Ends log tails, fails the builds that run, gives log drains a moment for what they have, closes the
+    /// database and unlocks the data directory. The API's requests should have been drained before; those that come
+    /// later fail.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.builds.tasks.close();
         self.inner.builds.tasks.wait().await;
         self.inner.logplex.flush().await;
         self.inner.drains.end().await;
+        self.inner.webhooks.end().await;
         self.inner.db.close().await;
+        self.inner.data.unlock();
     }
 
     /// Ends everything that would keep the API's connections open for ever (log tails, output of builds), so

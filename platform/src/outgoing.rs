@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
-use wpaas_slug::{Limits, feed::NodeLink, outbound::Destination};
+use wpaas_slug::{Limits, egress::Host, feed::NodeLink, outbound::Destination};
 
 /// The head of an answer; hyper wants at least 8 KiB.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -73,6 +73,25 @@ impl Client {
         });
         Ok(Kept { sender, _connection: AbortOnDropHandle::new(connection) })
     }
+}
+
+/// The server that a URL names. `default` is its port where the URL has none.
+///
+/// # Errors
+///
+/// What is wrong with the URL, to follow its name in a sentence.
+pub(crate) fn destination(url: &Url, tls: bool, default: u16) -> Result<Destination, &'static str> {
+    let host = url.host_str().and_then(|host| Host::parse(host.trim_matches(['[', ']'])));
+    let host = host.ok_or("names no host")?;
+    match url.port().unwrap_or(default) {
+        0 => Err("names no port"),
+        port => Ok(Destination { host, port, tls }),
+    }
+}
+
+/// A URL for logs and the ledger, without the secrets that names, paths and queries carry: `https://HOST:PORT`.
+pub(crate) fn shown(url: &Url, to: &Destination) -> String {
+    format!("{}://{}:{}", url.scheme(), to.host, to.port)
 }
 
 /// A POST to a URL with what its parts say: host, path, query, and a user as Basic authentication.

@@ -28,6 +28,7 @@ use crate::{
     db, feed,
     ledger::{self, Event, PhaseEvent},
     releases::{self, Release},
+    webhooks::Action,
 };
 
 /// The process type that is run.
@@ -315,6 +316,8 @@ impl Inner {
         let mut write = self.db.write().await?;
         let found = apps::by_id(&mut write, app).await?;
         end(&mut write, app, &begun.user, event).await?;
+        let (user, release) = (&begun.user, &begun.release);
+        self.tell_release(&mut write, &found, user, Action::Update, release).await?;
         let old = old_outputs(&mut write, app, self.limits.release_outputs_per_app).await?;
         let spec = match succeeded {
             true => Some(feed::spec(&mut write, &found).await?),
@@ -365,7 +368,9 @@ impl Inner {
             let release = releases::find(&mut write, app, &version.to_string()).await?;
             builds::append(&self.data.release_log(release.id), INTERRUPTED)?;
             let event = PhaseEvent { version, succeeded: false, status: None };
-            end(&mut write, app, &release.user()?, event).await?;
+            let (found, user) = (apps::by_id(&mut write, app).await?, release.user()?);
+            end(&mut write, app, &user, event).await?;
+            self.tell_release(&mut write, &found, &user, Action::Update, &release).await?;
         }
         write.commit().await
     }

@@ -18,6 +18,7 @@ use crate::{
     phases::{self, Begun, PROCESS_TYPE},
     sets::{self, Kind},
     slugs::{self, SlugRow},
+    webhooks::Action,
 };
 
 /// A release, read from its ledger entry.
@@ -291,12 +292,16 @@ impl Inner {
         });
         let release: Release =
             ledger::append(&mut write, app.id, user, id, &event).await?.try_into()?;
-        if let Some(build) = draft.build {
-            builds::succeeded(&mut write, &build, &release).await?;
+        if let Some(done) = draft.build {
+            let before = builds::find(&mut write, app.id, &done.id.to_string()).await?;
+            builds::succeeded(&mut write, &done, &release).await?;
+            let build = builds::find(&mut write, app.id, &before.id).await?;
+            self.tell_build(&mut write, Some(&before), &build).await?;
         }
         let created = format!("Release v{} created by user {}", release.version, user.email);
         if let (Some(command), Some(spec)) = (command, prepare) {
             phases::begin(&mut write, &release).await?;
+            self.tell_release(&mut write, &app, user, Action::Create, &release).await?;
             write.commit().await?;
             self.say(app.id, draft.said);
             self.say(app.id, created);
@@ -304,6 +309,7 @@ impl Inner {
             let begun = Begun { release: release.clone(), spec, command, user, echo };
             return Ok(Made { release, phase: Some(self.start_phase(begun)?) });
         }
+        self.tell_release(&mut write, &app, user, Action::Create, &release).await?;
         let spec = feed::spec(&mut write, &app).await?;
         feed::bump(&mut write).await?;
         write.commit().await?;

@@ -18,3 +18,4 @@ mod releases;
 mod schema;
 mod security;
 mod uploads;
+mod webhooks;

@@ -370,6 +370,25 @@ limits! {
     outgoing_answer_bytes = 64 * KIB;
     /// Time for what drains have not sent yet when the server stops.
     drain_flush_ms = 5_000;
+    /// Webhooks of an app (Heroku: 10).
+    webhooks_per_app = 10;
+    /// A webhook's URL, its secret, or its `Authorization` header.
+    webhook_field_bytes = 2_048;
+    /// Events of one app that are kept for its webhooks, with their deliveries; older ones are removed, delivered or
+    /// not.
+    webhook_events_per_app = 1_000;
+    /// What an event says of the thing that it is about; beyond it only the thing's id is sent.
+    webhook_data_bytes = 256 * KIB;
+    /// Deliveries to webhooks under way at the same time, one for each webhook at most; further ones wait.
+    webhook_sends = 32;
+    /// One delivery, the answer included.
+    webhook_send_ms = 30_000;
+    /// Attempts to deliver to a webhook of level `sync`.
+    webhook_attempts = 10;
+    /// Rest before a failed delivery is tried again; it doubles with each further failure.
+    webhook_rest_ms = 20_000;
+    /// The longest rest.
+    webhook_rest_max_ms = 2 * 60 * 60_000;
 
     // -- metrics and traces
     /// Apps with metrics of their own, first come first served; further ones are counted together. An app takes

@@ -19,6 +19,8 @@ mod one_off;
 mod recorder;
 #[path = "../../platform/src/tests/schema.rs"]
 mod schema;
+#[path = "heroku_cli/webhooks.rs"]
+mod webhooks;
 
 use recorder::Recorder;
 
@@ -32,7 +34,10 @@ struct Heroku {
 
 impl Heroku {
     async fn start() -> Self {
-        let server = Server::start().await;
+        Self::of(Server::start().await).await
+    }
+
+    async fn of(server: Server) -> Self {
         let recorder = Recorder::start(server.api()).await;
         let ca = server.run(&["certs:ca", "--json"]).await.ok().json();
         let authority = ca["path"].as_str().unwrap().to_owned();

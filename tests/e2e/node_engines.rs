@@ -42,7 +42,7 @@ async fn requests_at_once_share_an_instance_and_each_gets_its_own_response() {
     let (_, instance) = server.get("app", "/instance").await;
     let requests = (0..TOGETHER).map(async |n| {
         let (status, text) = server.get("app", &format!("/together?n={n}")).await;
-        assert_eq!(status, 200, "{text}");
+        assert_eq!(status, 200, "{text}\n{}", server.run(&["logs", "-a", "app"]).await.ok().stdout);
         serde_json::from_str::<serde_json::Value>(&text).unwrap()
     });
     for (n, answer) in join_all(requests).await.into_iter().enumerate() {
@@ -53,7 +53,7 @@ async fn requests_at_once_share_an_instance_and_each_gets_its_own_response() {
     assert_eq!(server.get("app", "/uncaught").await.0, 503);
     server.log_has("app", "Uncaught Error: nobody catches this").await;
     let (status, next) = server.get("app", "/instance").await;
-    assert_eq!(status, 200, "{next}");
+    assert_eq!(status, 200, "{next}\n{}", server.run(&["logs", "-a", "app"]).await.ok().stdout);
     assert_ne!(next, instance);
 }
 

@@ -1,8 +1,6 @@
 //! Ordinary Python apps, deployed with their usual source and requirements. Each is a directory in `tests/apps/python`;
 //! the table of its requests is the JSON file beside it.
 
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
-
 use super::support::{
     Identity, Postgres, Project, Redis, Secure, Server,
     apps::{apps, with_tables, works},
@@ -62,12 +60,6 @@ async fn sqlalchemy_with_postgres_and_redis() {
 #[tokio::test]
 async fn flask() {
     let server = works("python", "flask").await;
-    leave(&server, "flask").await;
-    // Nobody else's requests failed, and it is the same process.
-    assert_eq!(server.get("flask", "/items/1").await.0, 200);
-    let log = server.log_has("flask", "path=\"/items/1\"").await;
-    assert!(!log.contains("crashed"), "{log}");
-
     // A change of a line does not install anything.
     let project = Project::new([]);
     project.copy_from(&apps("python").join("flask"));
@@ -79,35 +71,6 @@ async fn flask() {
     // So does a config var, which is read when the app is imported.
     server.run(&["config:set", "-a", "flask", "GREETING=changed"]).await.ok();
     assert!(server.get("flask", "/").await.1.contains("<h1>changed</h1>"));
-}
-
-/// A thousand clients go away in the middle of what they ask, and others ask on.
-async fn leave(server: &Server, app: &str) {
-    let mut state = 1_u64;
-    // Below `end`; the same each time.
-    let mut random = |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        usize::try_from(state >> 33).unwrap() % end
-    };
-    let address = server.http().strip_prefix("http://").unwrap().to_owned();
-    for number in 0..1_000 {
-        let mut stream = TcpStream::connect(&address).await.unwrap();
-        let path = ["/", "/events", "/boom", "/half", "/echo"][random(5)];
-        let (method, length, body) =
-            if path == "/echo" { ("POST", 9, "abc") } else { ("GET", 0, "") };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {app}.localhost\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        let until = if random(3) == 0 { 1 + random(head.len() - 1) } else { head.len() };
-        stream.write_all(head.get(..until).unwrap().as_bytes()).await.unwrap();
-        if until == head.len() && path != "/echo" && random(3) == 0 {
-            stream.readable().await.unwrap();
-        }
-        drop(stream);
-        if number % 100 == 0 {
-            assert_eq!(server.get(app, "/items/1").await.0, 200);
-        }
-    }
 }
 
 #[tokio::test]

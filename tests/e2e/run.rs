@@ -92,19 +92,25 @@ async fn at_a_terminal_keys_are_echoed_and_control_c_ends_the_command() {
     let server = Server::start().await;
     node_app(&server).await;
     for (keys, shown, status) in [
-        // "ac\n" is what is left of it. (The Node.js stack knows no terminals yet.)
-        (&[&b"ab\x7fc\r"[..], b"\x04"][..], &["ab\x08 \x08c\r\n", "206 false\r\n"][..], 0),
+        // "ac\n" is what is left of it.
+        (&[&b"ab\x7fc\r"[..], b"\x04"][..], &["ab\x08 \x08c\r\n", "206 true\r\n"][..], 0),
         (&[b"\x03"], &["^C\r\n"], 130),
     ] {
-        types(&server, keys, shown, status).await;
+        types(&server, "node sum.js", keys, shown, status).await;
     }
 }
 
-/// Runs a command at a terminal, where each of `keys` is pressed when what was pressed before shows.
-async fn types(server: &Server, keys: &[&[u8]], shown: &[&str], status: i32) {
+/// Runs a command of the app `app` at a terminal, where each of `keys` is pressed when what was pressed before shows.
+pub(super) async fn types(
+    server: &Server,
+    command: &str,
+    keys: &[&[u8]],
+    shown: &[&str],
+    status: i32,
+) {
     // `script` of util-linux gives the command a terminal.
     let wpaas = super::support::wpaas();
-    let command = format!("{} run -a app node sum.js; echo status $?", wpaas.display());
+    let command = format!("{} run -a app {command}; echo status $?", wpaas.display());
     let mut child = server
         .command(&[])
         .as_std()

@@ -37,4 +37,22 @@ npm_project() {
   fi
 }
 
+# Makes in $test_cache/$1 an environment of Python with the versions and digests of $1.txt in this directory
+# (made by `pip-compile --generate-hashes --strip-extras -o NAME.txt NAME.in`), named $2 to who watches.
+python_environment() {
+  local environment=$test_cache/$1 requirements=$PWD/$1.txt wanted
+  wanted=$(sha256sum "$requirements" | cut -d' ' -f1)
+  mkdir -p "$test_cache"
+  exec 9>"$test_cache/$1.lock"
+  flock 9
+  if [[ $(cat "$environment/installed" 2>/dev/null) != "$wanted" ]] ||
+    ! "$environment/bin/python" -c '' 2>/dev/null; then
+    say "Installing $2"
+    rm -rf "$environment"
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
+    echo "$wanted" >"$environment/installed"
+  fi
+}
+
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }

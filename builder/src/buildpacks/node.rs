@@ -22,12 +22,10 @@ use crate::{
     Error, Output,
     files::blocking,
     sandbox::exports::Exports,
-    settings::Engine,
+    settings::{Engine, WEB},
     toolchain::{lock::HostTool, node::Node, stack::Installed},
 };
 
-/// The process type that serves requests.
-const WEB: &str = "web";
 /// The stack of Node.js apps.
 const STACK: &str = "node-20";
 /// The same on the engine that has many requests at once.

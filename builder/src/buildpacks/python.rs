@@ -2,6 +2,7 @@
 //! own interpreter. No Wasm is compiled, and no code of the app or its packages runs outside of Wasm.
 
 mod requirements;
+mod snapshot;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +19,7 @@ use crate::{
     Error, Output,
     files::{self, blocking},
     sandbox,
+    settings::WEB,
     toolchain::{
         lock::HostTool,
         python::{self, CODE},
@@ -52,6 +54,10 @@ impl Buildpack for Python {
         "Python".into()
     }
 
+    fn makes_snapshots(&self) -> bool {
+        true
+    }
+
     async fn detect(&self, build: &Build<'_>) -> Result<bool, Error> {
         if !requirements::are_in(build.dir) {
             return Ok(false);
@@ -81,11 +87,20 @@ impl Buildpack for Python {
         // The slug is made of what is in the tree, so the packages stay there and the cache gets links to them.
         let keep = move || kept.keep_copy(&dir, &[PathBuf::from(PREFIX)]);
         build.steps.time("keep packages", blocking(keep)).await?;
+        let mut processes = built?;
+        let mut components = HashMap::new();
+        if build.settings.snapshot.is_some()
+            && let Some(web) = processes.get_mut(WEB)
+        {
+            let component = snapshot::take(&app, &web.args).await?;
+            web.component = ComponentRef::Own { digest: component.digest, size: component.size() };
+            components.insert(component.digest, component.bytes);
+        }
         Ok(Compiled {
             stack: Some(app.stack.stack.clone()),
-            processes: built?,
+            processes,
             programs: programs(build.dir, Limits::size(build.tools.limits.programs)),
-            components: HashMap::new(),
+            components,
             component_files: Vec::new(),
             leave_out: |_| false,
         })

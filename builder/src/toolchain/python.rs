@@ -97,10 +97,29 @@ impl Python {
             .arg("build-stack.sh")
             .arg(made)
             .arg(dir.join(WHEELS))
+            .arg(dir.join(LIB))
             .path_first(&dir.join("venv/bin"));
         let compile =
             self.tool(dir, dir, "guest.py").arg("--compile").arg(made).arg(dir.join(CODE));
         vec![self.with_library(build), compile]
+    }
+
+    /// What makes in `dir` an app's own component `made`: the stack's, with the modules in `list` loaded from
+    /// `site_packages`.
+    pub(crate) fn snapshot(
+        &self,
+        stack: &Path,
+        dir: &Path,
+        (site_packages, list, made): (&Path, &Path, &Path),
+    ) -> Command {
+        let make = Command::new("/bin/bash", dir, "loading libraries for the snapshot")
+            .arg(stack.join("snapshot.sh"))
+            .arg(stack.join(LIB))
+            .args([site_packages, list, made])
+            .readable(stack)
+            .readable(site_packages)
+            .path_first(&stack.join("venv/bin"));
+        self.with_library(make)
     }
 
     /// A program of the recipe in `stack`, run in `dir`.
@@ -114,6 +133,8 @@ impl Python {
 
 /// The machine code of the stack's component, for builds of apps.
 pub(crate) const CODE: &str = "stack.cwasm";
+/// What the stack's component was made of, for those of apps.
+const LIB: &str = "lib";
 /// The native packages of the stack. `tools/install.py` has the same.
 const WHEELS: &str = "wheels";
 

@@ -26,8 +26,9 @@ const KEPT_ARGUMENTS = [
   ['$import_wasi_io_poll_0_2_10$poll(result2, len2);', '$dealloc(result2, len2 * 4, 4);'],
 ];
 
-// They define no class for a resource without methods, and then use it.
-const MISSING_CLASS = ['class import_ipNameLookup_0_2_10$ResolveAddressStream {', 'class import_network_0_2_10$Network {}\n'];
+// They define no class for a resource without methods, and then use it. Those come before one that is there.
+const WITHOUT_METHODS = ['network_0_2_10$Network', 'terminalInput_0_2_10$TerminalInput', 'terminalOutput_0_2_10$TerminalOutput'];
+const A_CLASS = 'class import_ipNameLookup_0_2_10$ResolveAddressStream {';
 
 /** Patches what componentize-js generates: `await` this before `componentize`. */
 async function mendBindings() {
@@ -40,9 +41,9 @@ async function mendBindings() {
       if (result.jsBindings.split(call).length !== 2) throw new Error(`the bindings have changed: ${call}`);
       result.jsBindings = result.jsBindings.replace(call, () => `${call} ${free}`);
     }
-    const [place, definition] = MISSING_CLASS;
-    if (result.jsBindings.split(place).length !== 2) throw new Error('the bindings have changed: Network');
-    result.jsBindings = result.jsBindings.replace(place, () => definition + place);
+    if (result.jsBindings.split(A_CLASS).length !== 2) throw new Error('the bindings have changed: classes');
+    const classes = WITHOUT_METHODS.map((name) => `class import_${name} {}\n`).join('');
+    result.jsBindings = result.jsBindings.replace(A_CLASS, () => classes + A_CLASS);
     return result;
   };
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the component of the stack: build-stack.sh OUT.wasm [WHEELS], with the native modules of the wheels in that
-# directory (native/). Takes componentize-py (requirements.txt) from $PATH, which must be in an environment of its own:
+# Builds the component of the stack: build-stack.sh OUT.wasm [WHEELS [LIB]], with the native modules of the wheels in that
+# directory (native/). LIB gets what it was made of, for snapshot.sh. Takes componentize-py (requirements.txt) from $PATH, which must be in an environment of its own:
 # it adds whatever is installed beside it.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -21,4 +21,8 @@ done
 # First its standard library is packed, by the interpreter that will run it; then the component is made around that.
 component pack "$work/pack.wasm"
 component python "$work/python.wasm"
+if [[ -n ${3:-} ]]; then
+  rm -rf "$3"
+  mv "$work/lib" "$3"
+fi
 mv "$work/python.wasm" "$out"

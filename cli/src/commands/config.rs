@@ -48,8 +48,9 @@ pub(crate) struct GetArgs {
   $ wpaas config:set A=1 'B=two words' -a my-app")]
 pub(crate) struct SetArgs {
     /// Names and values; a value may be empty and may hold =
-    #[arg(value_name = "NAME=VALUE", required = true, value_parser = parse_pair)]
-    vars: Vec<(String, String)>,
+    // Not parsed by clap, which would show the whole of what it refuses.
+    #[arg(value_name = "NAME=VALUE", required = true)]
+    vars: Vec<String>,
     /// Print all config vars as JSON
     #[arg(short, long)]
     json: bool,
@@ -81,9 +82,11 @@ fn parse_key(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// The error does not have the value, which may be a secret.
 fn parse_pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) =
-        text.split_once('=').ok_or_else(|| format!("{text} must be in the format NAME=VALUE"))?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| "config vars must be in the format NAME=VALUE; one has no =".to_owned())?;
     if value.contains('\0') {
         return Err(format!("the value of {name} holds a NUL"));
     }
@@ -145,10 +148,12 @@ pub(crate) async fn get(context: &Context, args: &GetArgs) -> anyhow::Result<()>
 pub(crate) async fn set(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     let app = context.app(&args.target)?;
     let mut vars = BTreeMap::new();
-    for (name, value) in &args.vars {
-        if vars.insert(name.clone(), value.clone()).is_some() {
+    for text in &args.vars {
+        let (name, value) = parse_pair(text).map_err(Usage)?;
+        if vars.contains_key(&name) {
             return Err(Usage(format!("{name} is given twice")).into());
         }
+        vars.insert(name, value);
     }
     let names: Vec<&str> = vars.keys().map(String::as_str).collect();
     let after = change(context, &app, "Setting", &names, &json!(vars)).await?;
@@ -241,7 +246,7 @@ mod tests {
     async fn set_patches_once_and_tells_the_release() {
         let server = platform().await;
         let (context, streams, _directory) = context(&server);
-        let vars = vec![("B".into(), "2".into()), ("A".into(), "".into())];
+        let vars = vec!["B=2".into(), "A=".into()];
         set(&context, &SetArgs { vars, json: false, target: target() }).await.unwrap();
         assert_eq!(server.seen()[0].json(), json!({"A": "", "B": "2"}));
         assert_eq!(server.seen()[1].header("range"), "version ..; order=desc,max=1");
@@ -253,7 +258,7 @@ mod tests {
     async fn a_name_given_twice_changes_nothing() {
         let server = platform().await;
         let (context, _streams, _directory) = context(&server);
-        let vars = vec![("A".into(), "1".into()), ("A".into(), "2".into())];
+        let vars = vec!["A=1".into(), "A=2".into()];
         let args = SetArgs { vars, json: false, target: target() };
         assert!(set(&context, &args).await.unwrap_err().is::<Usage>());
         assert!(server.lines().is_empty());

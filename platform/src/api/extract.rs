@@ -122,7 +122,7 @@ impl FromRequestParts<Ctx> for App {
 
 /// Whether the client asked for wpaas' own fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extended(pub(super) bool);
+pub(crate) struct Extended(pub(crate) bool);
 
 impl<S: Sync> FromRequestParts<S> for Extended {
     type Rejection = std::convert::Infallible;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wpaas_slug::feed::{DynoState, DynoStatus};
 
-use super::extract::Extended;
+pub(crate) use super::extract::Extended;
 use crate::{
     Inner,
     apps::App,
@@ -19,6 +19,7 @@ use crate::{
     releases::Release,
     slugs::SlugRow,
     stacks,
+    webhooks::{Delivery, Happened, Webhook},
 };
 
 /// The only region's name. Heroku's default, because scripts and Terraform files name it.
@@ -91,7 +92,7 @@ pub(super) fn collaborator(app: &App) -> Value {
 }
 
 /// `current`: the app's release and its slug, unless they are damaged.
-pub(super) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<SlugRow>)>) -> Value {
+pub(crate) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<SlugRow>)>) -> Value {
     let slug = current.and_then(|(_, slug)| slug.as_ref());
     let stack = slug.and_then(|slug| slug.stack.as_deref()).unwrap_or(stacks::OWN);
     json!({
@@ -120,7 +121,7 @@ pub(super) fn app(inner: &Inner, app: &App, current: Option<&(Release, Option<Sl
     })
 }
 
-pub(super) fn release(
+pub(crate) fn release(
     inner: &Inner,
     app: &App,
     release: &Release,
@@ -181,7 +182,7 @@ pub(super) fn slug(inner: &Inner, slug: &SlugRow, extended: Extended) -> Value {
     extend(object, extended, || json!({"digest": slug.digest}))
 }
 
-pub(super) fn formation(app: &App, process: &Process, extended: Extended) -> Value {
+pub(crate) fn formation(app: &App, process: &Process, extended: Extended) -> Value {
     let object = json!({
         "app": app_ref(app),
         "command": process.command,
@@ -239,7 +240,7 @@ pub(super) fn dyno_id(app: Uuid, dyno: &DynoStatus) -> String {
     stable_id("dyno", &format!("{app} {} {}", dyno.release_id, dyno.name))
 }
 
-pub(super) fn domain(inner: &Inner, app: &App, domain: &Domain) -> Value {
+pub(crate) fn domain(inner: &Inner, app: &App, domain: &Domain) -> Value {
     let cname = format!("{}.{}", app.name, inner.urls.apps.domain);
     domain_object(app, domain, "custom", Some(cname))
 }
@@ -284,7 +285,57 @@ pub(super) fn drain(app: &App, drain: &Drain) -> Value {
     })
 }
 
-pub(super) fn build(inner: &Inner, build: &Build, extended: Extended) -> Value {
+pub(super) fn webhook(app: &App, webhook: &Webhook) -> Value {
+    json!({
+        "app": app_ref(app),
+        "created_at": time(&webhook.created_at),
+        "id": webhook.id,
+        "include": webhook.includes().collect::<Vec<_>>(),
+        "level": webhook.level,
+        "updated_at": time(&webhook.updated_at),
+        "url": webhook.url,
+    })
+}
+
+pub(super) fn webhook_delivery(delivery: &Delivery) -> Value {
+    let at = delivery.attempt_at.as_deref().map(time);
+    let last = delivery.attempt_id.as_ref().map(|id| {
+        let code = delivery.attempt_code;
+        let succeeded = code.is_some_and(|code| (200..300).contains(&code));
+        json!({
+            "code": code,
+            "created_at": at,
+            "error_class": delivery.attempt_error,
+            "id": id,
+            "status": if succeeded { "succeeded" } else { "failed" },
+            "updated_at": at,
+        })
+    });
+    let next = delivery.next_attempt_at.as_deref().map(time);
+    json!({
+        "created_at": time(&delivery.created_at),
+        "event": {"id": delivery.event_id, "include": delivery.include},
+        "id": delivery.id,
+        "last_attempt": last,
+        "next_attempt_at": next,
+        "num_attempts": delivery.attempts,
+        "status": delivery.status,
+        "updated_at": time(&delivery.updated_at),
+        "webhook": {"id": delivery.webhook_id, "level": delivery.level},
+    })
+}
+
+pub(super) fn webhook_event(event: &Happened) -> Value {
+    json!({
+        "created_at": time(&event.created_at),
+        "id": event.id,
+        "include": event.include,
+        "payload": serde_json::from_str::<Value>(&event.payload).unwrap_or_default(),
+        "updated_at": time(&event.created_at),
+    })
+}
+
+pub(crate) fn build(inner: &Inner, build: &Build, extended: Extended) -> Value {
     let id = |id: &Option<String>| id.as_ref().map(|id| json!({"id": id}));
     let told = build.buildpacks.as_deref().and_then(|told| serde_json::from_str(told).ok());
     let buildpacks = told.map(|told: Vec<String>| {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 use wpaas_slug::pack;
 
-use super::{Done, Output, Wanted, failed, queue::Place};
+use super::{Done, Output, Wanted, queue::Place};
 use crate::{
     Ctx, Error, Inner, apps,
     auth::User,
@@ -75,7 +75,7 @@ impl Inner {
         run.output.last_words(" !     Build failed");
         let recorded = async {
             let mut write = self.db.write().await?;
-            failed(&mut write, &run.id.to_string()).await?;
+            self.failed(&mut write, &run.id.to_string()).await?;
             write.commit().await
         };
         if let Err(error) = recorded.await {

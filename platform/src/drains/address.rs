@@ -1,9 +1,9 @@
 //! A drain's URL.
 
 use url::Url;
-use wpaas_slug::{egress::Host, outbound::Destination};
+use wpaas_slug::outbound::Destination;
 
-use crate::Error;
+use crate::{Error, outgoing};
 
 /// How lines are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,18 +37,13 @@ impl Address {
             "https" => (Protocol::Http, true, 443),
             _ => return Err(invalid("has a scheme that drains cannot have")),
         };
-        let host = url.host_str().and_then(|host| Host::parse(host.trim_matches(['[', ']'])));
-        let host = host.ok_or_else(|| invalid("names no host"))?;
-        let port = url.port().unwrap_or(default);
-        if port == 0 {
-            return Err(invalid("names no port"));
-        }
-        Ok(Self { protocol, to: Destination { host, port, tls }, url })
+        let to = outgoing::destination(&url, tls, default).map_err(invalid)?;
+        Ok(Self { protocol, to, url })
     }
 
-    /// For logs and the ledger, without the secrets that names, paths and queries carry: `https://HOST:PORT`.
+    /// For logs and the ledger, without its secrets.
     pub(super) fn shown(&self) -> String {
-        format!("{}://{}:{}", self.url.scheme(), self.to.host, self.to.port)
+        outgoing::shown(&self.url, &self.to)
     }
 }
 
@@ -75,16 +70,8 @@ mod tests {
             assert_eq!((address.protocol, address.to.tls), (protocol, tls), "{text}");
             assert_eq!(address.shown(), shown);
         }
-        for bad in [
-            "",
-            "x",
-            "ftp://a.b",
-            "syslog:",
-            "syslog://",
-            "https:///x",
-            "syslog://a b:1",
-            "syslog://a:0",
-        ] {
+        for bad in ["", "x", "ftp://a.b", "syslog:", "syslog://", "syslog://a b:1", "syslog://a:0"]
+        {
             let error = Address::parse(bad).unwrap_err().to_string();
             assert!(error.contains("syslog://HOST:PORT"), "{bad}: {error}");
         }

@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(count, 2);
         assert_eq!(
             text,
-            "67 <190>1 2012-11-30T06:45:29.000000+00:00 d.1 app web.3 - - hé llo\n\
+            "66 <190>1 2012-11-30T06:45:29.000000+00:00 d.1 app web.3 - - hé llo\n\
              64 <158>1 2012-11-30T06:45:29.000000+00:00 d.1 heroku router - - x\n"
         );
         let lost = Lost { lines: 7, since: at };
@@ -104,6 +104,6 @@ mod tests {
         let (first, rest) = text.split_once('\n').unwrap();
         assert!(first.contains(" <172>1 ") && first.contains(" host heroku logplex - Error L10"));
         assert!(first.ends_with("7 messages dropped since 2012-11-30T06:45:29.000000+00:00."));
-        assert!(rest.starts_with("66 <190>1 2012-11-30T06:45:29.000000+00:00 host app web.3 - hé"));
+        assert!(rest.starts_with("65 <190>1 2012-11-30T06:45:29.000000+00:00 host app web.3 - hé"));
     }
 }

@@ -158,6 +158,9 @@ fn events_read_back_as_they_were_written() {
         Event::DomainRemoved { hostname: "a.b".into() },
         Event::DrainAdded { token: "d.1".into(), to: "syslog://a:1".into() },
         Event::DrainRemoved { token: "d.1".into() },
+        Event::WebhookAdded { id: Uuid::nil(), to: "https://a:443".into() },
+        Event::WebhookChanged { id: Uuid::nil(), to: "https://a:443".into() },
+        Event::WebhookRemoved { id: Uuid::nil() },
         Event::Maintenance { on: true },
         Event::Renamed { to: "x".into() },
     ] {

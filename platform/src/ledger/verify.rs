@@ -238,8 +238,12 @@ impl State {
                 self.domains.remove(&hostname);
                 self.domains_by = label;
             }
-            // What a drain is told is no part of what runs.
-            Event::DrainAdded { .. } | Event::DrainRemoved { .. } => {}
+            // Who is told of an app is no part of what runs.
+            Event::DrainAdded { .. }
+            | Event::DrainRemoved { .. }
+            | Event::WebhookAdded { .. }
+            | Event::WebhookChanged { .. }
+            | Event::WebhookRemoved { .. } => {}
             Event::Maintenance { on } => self.maintenance = (on, label),
         }
         Ok(())

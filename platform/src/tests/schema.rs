@@ -88,11 +88,11 @@ fn build(shape: &str) -> Validator {
         }
         list if list.starts_with('[') => {
             let of = list.trim_matches(['[', ']']);
-            assert!(SCHEMA.get(of).is_some(), "{of}");
+            assert!(SCHEMA.pointer(&format!("/{of}")).is_some(), "{of}");
             json!({"type": "array", "items": {"$ref": format!("#/definitions/{of}")}})
         }
         of => {
-            assert!(SCHEMA.get(of).is_some(), "{of}");
+            assert!(SCHEMA.pointer(&format!("/{of}")).is_some(), "{of}");
             json!({"$ref": format!("#/definitions/{of}")})
         }
     };

@@ -81,7 +81,72 @@ async fn every_endpoint_refuses_those_who_may_not() {
     let other = server.other_account().await;
     walk(&server.api, &of_apps, Some(other.token()), 404).await;
 
+    // What needs no token gives nothing away without its own secret.
+    for (path, _) in api::unauthenticated() {
+        let expected = match path {
+            "/" | "/buildpacks/{name}" => continue,
+            "/oauth/authorizations" => 401,
+            _ => 404,
+        };
+        for secret in ["x".to_owned(), "0".repeat(64)] {
+            let path = path.replace("{token}", &secret);
+            for method in METHODS {
+                let response = server.api.request(method, &path).send().await.unwrap();
+                let status = response.status().as_u16();
+                let text = response.text().await.unwrap();
+                assert!(status == expected || status == 404, "{method} {path}: {status} {text}");
+            }
+        }
+    }
+
     // The app is as it was.
     let vars = server.api.get("/apps/demo/config-vars", "config-vars").await;
     assert_eq!(vars, serde_json::json!({"SECRET": "hidden"}));
+}
+
+/// Whether a scope of Heroku's lets a method of a path through, said once more, and otherwise, than by the platform.
+fn is_in_scope(scope: &str, method: &str, path: &str) -> bool {
+    let reads = method == "GET" || path.ends_with("/git-upload-pack");
+    let account = path.starts_with("/account") || path == "/users/{user}";
+    let protected = ["config-vars", "egress", "releases", "webhook"]
+        .iter()
+        .any(|name| path.starts_with(&format!("/apps/{{app}}/{name}")));
+    match scope {
+        "global" => true,
+        _ if path.starts_with("/oauth") || (account && !reads) => false,
+        _ if account => true,
+        "identity" => false,
+        "read" => reads && !protected,
+        "write" => !protected,
+        "read-protected" => reads,
+        "write-protected" => true,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_asks_for_its_scope() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path()).await;
+    for scope in ["identity", "read", "write", "read-protected", "write-protected"] {
+        let body = serde_json::json!({"scope": [scope]});
+        let made = server.api.call("POST", "/oauth/authorizations", Some(body), (201, "any")).await;
+        let token = made.body["access_token"]["token"].as_str().unwrap();
+        for (path, _) in api::authenticated() {
+            for method in METHODS {
+                // Of an app that is not there, so that nothing comes of it.
+                let url = filled(path).replace("demo", "absent");
+                let request = server.api.request(method, &url).bearer_auth(token);
+                let response = request.send().await.unwrap();
+                let status = response.status().as_u16();
+                let text = response.text().await.unwrap();
+                if status == 404 && text.contains("API endpoint was not found") {
+                    continue;
+                }
+                let refused = status == 403 && text.contains("scope");
+                let expected = !is_in_scope(scope, method, path);
+                assert_eq!(refused, expected, "{scope}: {method} {path}: {status} {text}");
+            }
+        }
+    }
 }

@@ -118,3 +118,66 @@ async fn an_upload_that_stalls_is_given_up() {
     let scratch = directory.path().join("data/scratch");
     assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
 }
+
+/// A gzipped tar with one entry, its name written as it is.
+fn entry(name: &str, kind: tar::EntryType, size: u64) -> Vec<u8> {
+    let to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(to);
+    let mut header = tar::Header::new_ustar();
+    let old = header.as_old_mut();
+    old.name[..name.len()].copy_from_slice(name.as_bytes());
+    old.linkname[..7].copy_from_slice(b"../../x");
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(size);
+    header.set_cksum();
+    archive.append(&header, std::io::Read::take(std::io::repeat(b'/'), size)).unwrap();
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+#[tokio::test]
+async fn upload_bombs_end_as_failed_builds() {
+    use tar::EntryType as Kind;
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { source_bytes: 100_000, source_files: 50, ..Limits::default() };
+    let server = Server::with(directory.path(), limits).await;
+    let api = &server.api;
+    api.create("demo").await;
+    api.deploy("demo", "one").await;
+    let names: Vec<String> = (0..51).map(|n| format!("f{n}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let deep = format!("{}x", "d/".repeat(40));
+    let deeper = format!("{}x", "a-directory/".repeat(80));
+    // (what, archive, what the build says)
+    let bombs = [
+        ("much in a file", entry("big", Kind::Regular, 20 << 20), "more than 100000 bytes"),
+        ("much in a name", entry("big", Kind::GNULongName, 20 << 20), "archive"),
+        ("much in a header", entry("big", Kind::XHeader, 20 << 20), "archive"),
+        ("many files", super::harness::archive(&many), "more than 50 files"),
+        ("a deep path", super::harness::archive(&[(&deeper, "x")]), "deeper than 64"),
+        ("a way out", entry("../x", Kind::Regular, 1), "not a plain relative path"),
+        ("a link out", entry("x", Kind::Symlink, 0), "leads out"),
+        ("a device", entry("x", Kind::Char, 0), "neither a file"),
+        ("a zip bomb's head", b"PK\x03\x04".repeat(1_000), "not a gzipped tar"),
+        ("nothing", Vec::new(), "not a gzipped tar"),
+    ];
+    for (what, bomb, said) in bombs {
+        let url = api.upload(&bomb).await;
+        let body = json!({"source_blob": {"url": url}});
+        let build = api.call("POST", "/apps/demo/builds", Some(body), (201, "build")).await;
+        let output = api.output(&build).await;
+        assert!(output.contains(said) && output.contains("Build failed"), "{what}: {output}");
+        let scratch = directory.path().join("data/scratch");
+        let gone = async {
+            while std::fs::read_dir(&scratch).unwrap().count() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let patience = std::time::Duration::from_secs(30);
+        assert!(tokio::time::timeout(patience, gone).await.is_ok(), "{what} stays");
+    }
+    // What is not over a limit is taken, and nothing else was released.
+    api.build("demo", &[(&deep, "x"), ("app.wasm", "two")]).await;
+    let releases = api.get("/apps/demo/releases", "[release]").await;
+    assert_eq!(releases.as_array().unwrap().len(), 3);
+}

@@ -83,6 +83,8 @@ async fn pass(State(proxy): State<Proxy>, request: Request) -> Response {
     response
 }
 
+const DELIVERY: &str = "app-webhook-delivery";
+
 /// What Heroku's schema calls the answer to a request. One that is not known here fails the test.
 fn shape(request: &str) -> String {
     let (method, path) = request.split_once(" /").unwrap();
@@ -110,6 +112,13 @@ fn shape(request: &str) -> String {
         ["buildpacks", _] => "any".to_owned(),
         ["apps", _, "log-drains"] => of("log-drain", list),
         ["apps", _, "log-drains", _] => of("log-drain", false),
+        ["apps", _, "webhooks"] => of("app-webhook/definitions/app_webhook", list),
+        ["apps", _, "webhooks", _] => of("app-webhook/definitions/app_webhook", false),
+        ["apps", _, what @ ("webhook-deliveries" | "webhook-events")] => {
+            of(if *what == "webhook-events" { "app-webhook-event" } else { DELIVERY }, true)
+        }
+        ["apps", _, "webhook-deliveries", _] => of(DELIVERY, false),
+        ["apps", _, "webhook-events", _] => of("app-webhook-event", false),
         ["apps", _, "log-sessions"] => of("log-session", false),
         ["apps", _, "addons"] => of("add-on", true),
         ["apps", _, "sni-endpoints"] => of("sni-endpoint", true),

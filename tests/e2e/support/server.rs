@@ -161,6 +161,11 @@ impl Server {
         found.unwrap_or_else(|| panic!("no {prefix:?} in {said:#?}")).trim().to_owned()
     }
 
+    /// All that it has said so far.
+    pub(crate) fn all_said(&self) -> String {
+        self.said.lock().join("\n")
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.home.path().join("data")

@@ -9,9 +9,10 @@ use wpaas_slug::Digest;
 use super::Build;
 use crate::{
     Error, SnapshotProgram,
+    buildpacks::made::Made,
     component::Component,
     error::io_at,
-    files::{self, blocking},
+    files::blocking,
     sandbox::{Command, check},
     settings::Snapshot,
     slug,
@@ -40,7 +41,7 @@ pub(super) async fn take(
     settings: &Snapshot,
     args: &[String],
 ) -> Result<Component, Error> {
-    let Build { tools, workspace, deadline, output, .. } = *build;
+    let Build { tools, workspace, output, .. } = *build;
     let Some(program) = &tools.snapshots else {
         return Err(Error::Toolchain("this program cannot make snapshots of apps".into()));
     };
@@ -55,28 +56,17 @@ pub(super) async fn take(
     });
     let files = files.await?;
     let key = key(&[&[stack.stack.component.to_string()], files.as_slice(), &env, args]);
-    let kept = build.cache.join("snapshot");
-    let (component, report) = (kept.join("component.wasm"), kept.join("key"));
-    if fs::read_to_string(&report).is_ok_and(|last| last == key) && component.is_file() {
+    let last = Made::new(build.cache);
+    if last.is_of(&key) {
         output.detail("The last build's: the app did not change");
     } else {
-        files::fresh_dir(&kept)?;
         let made = workspace.dir("snapshot")?.join("component.wasm");
         let evaluated = run(build, stack, program, (&app, &made), &env, args);
         let read = build.steps.time("snapshot", evaluated).await?;
-        fs::rename(&made, &component).map_err(io_at(&component))?;
         tell(build, &read);
-        files::write_whole(&report, key.as_bytes())?;
+        last.replace(&made, &key)?;
     }
-    let limits = tools.limits.clone();
-    let component = blocking(move || {
-        let bytes = fs::read(&component).map_err(io_at(&component))?;
-        Component::read("the app's snapshot", bytes, &limits)
-    });
-    let component = deadline.within("reading the snapshot", component).await?;
-    let megabytes = component.size() as f64 / (1024.0 * 1024.0);
-    output.detail(&format!("web starts from the evaluated app ({megabytes:.1}M)"));
-    Ok(component)
+    last.read(build, "web starts from the evaluated app").await
 }
 
 /// Copies a file of the tree into the directory `to`. Returns a line that says what it is.

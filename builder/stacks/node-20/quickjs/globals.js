@@ -15,9 +15,11 @@ import './web/streams.js';
 import './lang/inspect-web.js';
 import './web/intl.js';
 import './web/subtle.js';
+import { replaceMathRandom } from './lang/math-random.js';
 import { createNotImplementedError } from './lang/unavailable.js';
 
 delete globalThis.Atomics;
+replaceMathRandom();
 
 define('fetch', async function fetch() {
   throw new TypeError('fetch failed', { cause: createNotImplementedError('fetch') });

@@ -2,14 +2,15 @@
 // server.
 import './globals.js';
 import { appServer } from './boot/boot.js';
-import { crash, stalled } from './boot/fatal.js';
+import { crash } from './boot/fatal.js';
 import { serveRequest } from './http/dispatch.js';
+import { forgetRandomNumbers } from './lang/math-random.js';
 import { Exchange } from './wasi/response.js';
 
 async function serve(exchange) {
   const server = await appServer();
   if (server === undefined) return;
-  if (!(await serveRequest(server, exchange))) stalled();
+  await serveRequest(server, exchange);
 }
 
 export const handler = {
@@ -19,3 +20,6 @@ export const handler = {
     return exchange.answered();
   },
 };
+
+// What was drawn while the component was made is in every instance.
+forgetRandomNumbers();

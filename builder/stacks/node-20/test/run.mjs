@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { _setArgs, _setEnv } from '@bytecodealliance/preview2-shim/cli';
 import { _addPreopen, _setPreopens } from '@bytecodealliance/preview2-shim/filesystem';
+import './terminals.mjs';
 
 const [module, app, env, ...args] = process.argv.slice(2);
 _setArgs(args);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { _setArgs, _setEnv } from '@bytecodealliance/preview2-shim/cli';
 import { _addPreopen, _setPreopens } from '@bytecodealliance/preview2-shim/filesystem';
 import { HTTPServer } from '@bytecodealliance/preview2-shim/http';
+import './terminals.mjs';
 
 const [module, port, app, env, ...args] = process.argv.slice(2);
 _setArgs(args);

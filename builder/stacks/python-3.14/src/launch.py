@@ -33,7 +33,7 @@ class Refused(Exception):
 class Launch:
     """What a command runs."""
 
-    # "module", "code", "file" or "wsgi".
+    # "module", "code", "file", "interactive" or "wsgi".
     kind: str
     # The module, the code or the file; of "wsgi" the app, `module:name`.
     target: str = ""
@@ -54,7 +54,13 @@ class Launch:
 
 
 def expand(words: list[str]) -> list[str]:
-    """The words with `$NAME`, `${NAME}` and `${NAME:-DEFAULT}` filled in from the environment."""
+    """The words with `$NAME`, `${NAME}` and `${NAME:-DEFAULT}` filled in from the environment.
+
+    Those of a one-off dyno are as they are to be: the platform filled them in when it split them.
+    """
+    if os.environ.get("DYNO", "").startswith("run."):
+        return words
+
     def value(match: re.Match) -> str:
         return os.environ.get(match[1] or match[2]) or match[3] or ""
 
@@ -107,6 +113,8 @@ def _python(words: list[str]) -> Launch:
             return Launch("module", module, rest)
         case ["-c", code, *rest]:
             return Launch("code", code, rest)
+        case [] | ["-", *_]:
+            return Launch("interactive", args=words[1:])
         case [file, *rest] if not file.startswith("-"):
             if os.path.basename(file) == "manage.py" and rest[:1] == ["runserver"]:
                 # Django's own server reloads with a process and serves with threads.
@@ -114,8 +122,6 @@ def _python(words: list[str]) -> Launch:
             return Launch("file", file, rest)
         case [flag, *_]:
             raise Refused(f"python's flag {flag} is not supported here")
-        case _:
-            raise Refused("python is given nothing to run, and has no terminal to read from")
 
 
 def _program(words: list[str]) -> Launch:
@@ -140,6 +146,8 @@ def check(commands: dict[str, list[str]]) -> dict[str, dict]:
         # Values come when it starts; a number stands for what is asked as one.
         try:
             launch = resolve([_VARIABLE.sub(lambda match: match[3] or "8080", word) for word in words])
+            if launch.kind == "interactive":
+                raise Refused("python is given nothing to run, and has no terminal to read from")
             if launch.kind == "file" and not os.path.isfile(launch.target):
                 raise Refused(f"there is no file {launch.target} in the source")
             answers[process] = {"notes": launch.notes, "wsgi": launch.kind == "wsgi"}

@@ -11,6 +11,7 @@ packed.install("/0/stdlib.packed")
 import _multiprocessing  # noqa: E402, F401
 import argparse  # noqa: E402, F401
 import base64  # noqa: E402, F401
+import code  # noqa: E402
 import concurrent.futures  # noqa: E402, F401
 import configparser  # noqa: E402, F401
 import contextvars  # noqa: E402, F401
@@ -27,6 +28,7 @@ import encodings.idna  # noqa: E402, F401
 import encodings.latin_1  # noqa: E402, F401
 import fcntl  # noqa: E402, F401
 import fractions  # noqa: E402, F401
+import gc  # noqa: E402
 import gzip  # noqa: E402, F401
 import hashlib  # noqa: E402, F401
 import hmac  # noqa: E402, F401
@@ -66,9 +68,9 @@ import uuid  # noqa: E402, F401
 import wsgiref.simple_server  # noqa: E402, F401
 import zoneinfo  # noqa: E402, F401
 
-import hashes  # noqa: E402
 import launch  # noqa: E402
 import patches  # noqa: E402
+import preload  # noqa: E402
 import servers  # noqa: E402, F401
 import supplied  # noqa: E402
 import tls  # noqa: E402
@@ -76,14 +78,19 @@ import wsgi_server  # noqa: E402
 import zones  # noqa: E402
 from componentize_py_types import Err  # noqa: E402
 
-hashes.install()
 patches.install()
 tls.install()
 zones.install("/0/zones.packed")
 supplied.install("/0/natives", "/0/later")
 
-# Where a build of the app puts what it requires.
-SITE_PACKAGES = "/app/.heroku/python/lib/python3.14/site-packages"
+import hashes  # noqa: E402 – one of what was just supplied is in it.
+
+hashes.install()
+
+# A collection in a process would write to all of these objects, and so make their pages its own.
+gc.collect()
+gc.freeze()
+
 # Who a server's client is says the router, which is the only one that connects; Heroku's buildpack sets it too.
 ENVIRONMENT = {"FORWARDED_ALLOW_IPS": "*"}
 
@@ -96,17 +103,27 @@ def _prepare() -> None:
     sys.path_importer_cache.clear()
     sys.dont_write_bytecode = True
     sys.executable = "/app/.heroku/python/bin/python3.14"
-    if os.path.isdir(SITE_PACKAGES):
-        site.addsitedir(SITE_PACKAGES)
+    if os.path.isdir(preload.SITE_PACKAGES):
+        site.addsitedir(preload.SITE_PACKAGES)
 
 
 def _run(words: list[str]) -> None:
     if words[1:2] == ["--check"]:  # For builds.
         print(json.dumps(launch.check(json.loads(words[2]))))
         return
+    if words[1:2] == ["--modules"]:  # The same.
+        print(json.dumps(preload.needed(lambda: _run(json.loads(words[2])))))
+        return
     launched = launch.resolve(launch.expand(words))
     launch.begin(launched)
     match launched.kind:
+        case "interactive":
+            sys.argv = ["-" if launched.args else "", *launched.args]
+            sys.path.insert(0, "")
+            if sys.stdin.isatty():
+                code.interact(local={"__name__": "__main__"}, exitmsg="")
+            else:
+                exec(compile(sys.stdin.read(), "<stdin>", "exec"), {"__name__": "__main__"})
         case "module":
             sys.argv = [launched.target, *launched.args]
             sys.path.insert(0, os.getcwd())

@@ -5,8 +5,10 @@ and starts others for more; it keeps its connections, so all of them are waited 
 is logged and ends with it: the app's errors, the client's leaving, and what goes wrong while the one or the other is answered.
 """
 
+import gc
 import importlib
 import os
+import re
 import selectors
 import socket
 import sys
@@ -25,6 +27,12 @@ _MAX_LEFT = 1024 * 1024
 # Left to the server: it knows how the message ends.
 _OURS = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "proxy-connection"}
 _ERROR = b"Internal Server Error"
+# What no part of a head may have.
+_ENDS_LINE = re.compile(r"[\r\n\0]").search
+# Names of headers and their names in the environment, None for those that are left out; each is made once.
+_NAMES: dict[str, str | None] = {}
+# Clients choose names, so no more than so many are kept.
+_MAX_NAMES = 256
 
 
 class Gone(Exception):
@@ -196,12 +204,12 @@ class Response:
                 exc_info = None
         elif self._head is not None:
             raise AssertionError("start_response was called before, without exc_info")
-        if "\r" in status or "\n" in status:
+        if _ENDS_LINE(status):
             raise ValueError("a line end in the status")
         for name, value in headers:
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError(f"header {name!r} is not of type str")
-            if any(sign in name + value for sign in "\r\n\0"):
+            if _ENDS_LINE(name) or _ENDS_LINE(value):
                 raise ValueError(f"a line end in header {name!r}")
         self._head = (status, list(headers))
         return self.write
@@ -224,7 +232,7 @@ class Response:
                 self._length = int(value)
             lines.append(f"{name}: {value}")
         if "date" not in names:
-            lines.append(f"Date: {formatdate(usegmt=True)}")
+            lines.append(_date())
         if self.status < 200 or self.status in (204, 304):
             self._no_body = True
         elif "content-length" not in names and not self._no_body:
@@ -266,26 +274,64 @@ class Response:
             self.close = True
 
 
-def _environ(method: str, target: str, version: str, headers: list[tuple[str, str]]) -> dict:
-    path, _, query = target.partition("?")
-    if path.startswith(("http://", "https://")):
-        path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"
-    environ = {
-        "REQUEST_METHOD": method, "SCRIPT_NAME": "", "QUERY_STRING": query, "RAW_URI": target, "REQUEST_URI": target,
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "SERVER_PROTOCOL": version,
-        "SERVER_SOFTWARE": "wpaas", "REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "localhost",
+def _date() -> str:
+    """The header, made once a second."""
+    global _date_of, _date_line
+    now = int(time.time())
+    if now != _date_of:
+        _date_of, _date_line = now, f"Date: {formatdate(now, usegmt=True)}"
+    return _date_line
+
+
+_date_of = 0
+_date_line = ""
+
+
+def _base() -> dict:
+    """What the environments of all requests have."""
+    return {
+        "SCRIPT_NAME": "", "SERVER_SOFTWARE": "wpaas", "REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "localhost",
         "SERVER_PORT": os.environ.get("PORT", "8080"),
         "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr, "wsgi.multithread": False,
-        "wsgi.multiprocess": True, "wsgi.run_once": False, "wsgi.input_terminated": True,
+        "wsgi.multiprocess": True, "wsgi.run_once": False, "wsgi.input_terminated": True, "wsgi.file_wrapper": _File,
     }
-    for name, value in headers:
-        if "_" in name:
-            continue  # Not to be taken for one with dashes.
+
+
+def _key(name: str) -> str | None:
+    """The name of a header in the environment."""
+    key = None
+    if "_" not in name:  # Not to be taken for one with dashes.
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
-        sign = "; " if key == "HTTP_COOKIE" else ","
-        environ[key] = f"{environ[key]}{sign}{value}" if key in environ else value
+    if len(_NAMES) < _MAX_NAMES:
+        _NAMES[name] = key
+    return key
+
+
+def _environ(environ: dict, method: str, target: str, version: str, lines: list[str]) -> dict:
+    """Adds to what `_base` has what the request's head says; `lines` are its headers."""
+    path, _, query = target.partition("?")
+    if path.startswith(("http://", "https://")):
+        path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"
+    environ["REQUEST_METHOD"] = method
+    environ["QUERY_STRING"] = query
+    environ["RAW_URI"] = environ["REQUEST_URI"] = target
+    environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+    environ["SERVER_PROTOCOL"] = version
+    for line in lines:
+        name, _, value = line.partition(":")
+        try:
+            key = _NAMES[name]
+        except KeyError:
+            key = _key(name)
+        if key is None:
+            continue
+        value = value.strip()
+        if key in environ:
+            sign = "; " if key == "HTTP_COOKIE" else ","
+            value = f"{environ[key]}{sign}{value}"
+        environ[key] = value
     # Who the client is says the router, the only one that connects.
     if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
         environ["REMOTE_ADDR"] = forwarded.rpartition(",")[2].strip()
@@ -317,6 +363,7 @@ class Server:
     def __init__(self, app: object, access_log: bool) -> None:
         self._app = app
         self._access_log = access_log
+        self._base = _base()
 
     def listen(self, port: int) -> None:
         """Serves until the dyno ends."""
@@ -346,8 +393,7 @@ class Server:
             head = connection.until(b"\r\n\r\n", _MAX_HEAD).decode("latin-1")
             line, *lines = head.split("\r\n")
             method, target, version = line.split(" ")
-            headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-            environ = _environ(method, target, version, headers)
+            environ = _environ(self._base.copy(), method, target, version, lines)
             length: int | None = int(environ.get("CONTENT_LENGTH") or 0)
             if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
                 length = None
@@ -358,27 +404,27 @@ class Server:
             return False
         expects = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
         environ["wsgi.input"] = body = Input(connection, length, expects)
-        environ["wsgi.file_wrapper"] = _File
         response = Response(connection, version, method)
         if "close" in environ.get("HTTP_CONNECTION", "").lower():
             response.close = True
+        if not self._access_log:
+            return self._answer(environ, body, response) and not response.close
         begun = time.monotonic()
         whole = self._answer(environ, body, response)
-        if self._access_log:
-            took = (time.monotonic() - begun) * 1000
-            print(f'{environ["REMOTE_ADDR"]} "{method} {target} {version}" {response.status} {took:.0f} ms', flush=True)
+        took = (time.monotonic() - begun) * 1000
+        print(f'{environ["REMOTE_ADDR"]} "{method} {target} {version}" {response.status} {took:.0f} ms', flush=True)
         return whole and not response.close
 
     def _answer(self, environ: dict, body: Input, response: Response) -> bool:
         """Whether request and response are whole."""
-        what = f'{environ["REQUEST_METHOD"]} {environ["RAW_URI"]}'
+        method, target = environ["REQUEST_METHOD"], environ["RAW_URI"]
         try:
             try:
                 self._run(environ, response)
             except Gone:
                 raise
             except BaseException:  # The app's `sys.exit` too: it is not the app's to end the dyno in a request.
-                print(f"Error handling request {what}", file=sys.stderr)
+                print(f"Error handling request {method} {target}", file=sys.stderr)
                 traceback.print_exc()
                 if response.sent:
                     return False
@@ -386,9 +432,9 @@ class Server:
                 response.write(_ERROR, len(_ERROR))
             return body.finish()
         except Gone:
-            print(f"Client left during {what}", file=sys.stderr)
+            print(f"Client left during {method} {target}", file=sys.stderr)
         except BaseException:
-            print(f"Error answering {what}", file=sys.stderr)
+            print(f"Error answering {method} {target}", file=sys.stderr)
             traceback.print_exc()
         return False
 
@@ -446,6 +492,8 @@ def serve(launch: Launch) -> None:
             raise Refused(f"neither the command nor {launch.config} (wsgi_app) says the app")
     sys.path.insert(0, os.getcwd())
     app = _load_flask(target.removeprefix("flask:")) if target.startswith("flask:") else load(target)
+    # What is loaded stays, so no collection has to look at it, or to write to its pages.
+    gc.freeze()
     port = int(os.environ.get("PORT", "8080"))
     print(f"Serving {target.removeprefix('flask:') or 'the app'} on port {port}", flush=True)
     Server(app, access_log).listen(port)

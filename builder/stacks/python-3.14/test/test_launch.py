@@ -74,7 +74,6 @@ class Commands(unittest.TestCase):
         for command, says in {
             "celery worker": "there is no program celery: the packages that the app requires have flask, gunicorn, uvicorn",
             "./start.sh": "not a Python program",
-            "python": "nothing to run",
             "python -i x.py": "flag -i",
             "gunicorn": "not told the app",
             "gunicorn -c nothing.py": "no file nothing.py",
@@ -91,6 +90,9 @@ class Commands(unittest.TestCase):
         self.addCleanup(os.environ.pop, "FILLED")
         words = launch.expand(["$FILLED", "a${FILLED}b", "${NOT_THERE:-x}", "$NOT_THERE", "${FILLED:-x}", "5$"])
         self.assertEqual(words, ["in", "ainb", "x", "", "in", "5$"])
+        os.environ["DYNO"] = "run.1"
+        self.addCleanup(os.environ.pop, "DYNO")
+        self.assertEqual(launch.expand(["$FILLED"]), ["$FILLED"], "the platform did it")
         self.assertEqual(launch.resolve(["env", "A=b=c", "B=", "python", "x"]).environ, {"A": "b=c", "B": ""})
 
     def test_builds_are_told_of_each_command(self) -> None:
@@ -98,6 +100,11 @@ class Commands(unittest.TestCase):
         self.assertEqual(told["web"], {"notes": [], "wsgi": True})
         self.assertIn("no program x", told["one"]["refused"])
         self.assertIn("no file x.py", told["two"]["refused"])
+        self.assertIn("nothing to run", launch.check({"web": ["python"]})["web"]["refused"])
+
+    def test_python_alone_is_interactive(self) -> None:
+        self.assertEqual(self.target("python"), ("interactive", "", []))
+        self.assertEqual(self.target("python3.14 -q - a"), ("interactive", "", ["a"]))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class Served(unittest.TestCase):
 
         import wsgi_server
 
-        environ = wsgi_server._environ("GET", "/x?y", "HTTP/1.1", [("Host", "a")])
+        environ = wsgi_server._environ(wsgi_server._base(), "GET", "/x?y", "HTTP/1.1", ["Host: a"])
         setup_testing_defaults(environ)
         environ.pop("HTTP_CONTENT_LENGTH", None)
         checked = validator(app)(environ, lambda status, headers, exc_info=None: lambda data: None)

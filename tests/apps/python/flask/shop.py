@@ -55,6 +55,18 @@ def create_app() -> Flask:
     def boom() -> str:
         raise ValueError("boom")
 
+    @app.errorhandler(ZeroDivisionError)
+    def worse(_error: ZeroDivisionError) -> str:
+        raise ValueError("worse")
+
+    @app.get("/worse")
+    def divide() -> str:
+        return str(1 / 0)
+
+    @app.get("/trap")
+    def trap() -> None:
+        os.abort()
+
     @app.get("/exit")
     def leave() -> str:
         sys.exit(3)

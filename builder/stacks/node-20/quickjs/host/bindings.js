@@ -26,6 +26,9 @@ export { getDirectories } from 'wasi:filesystem/preopens@0.2.10';
 export { getRandomBytes } from 'wasi:random/random@0.2.10';
 export { instanceNetwork } from 'wasi:sockets/instance-network@0.2.10';
 
+// It has no commands, and what serves requests has no terminal.
+const none = () => undefined;
+export { none as getTerminalStdin, none as getTerminalStdout, none as getTerminalStderr };
 
 export const now = () => BigInt(monotonicNow());
 export const resolveAddresses = adapted(lookUp);

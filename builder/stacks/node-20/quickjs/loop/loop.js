@@ -93,9 +93,11 @@ function runReady() {
   return any;
 }
 
-const isAlive = (listening) => hostWork > 0 || [...waits].some((wait) => wait.refed) || workLeft(listening);
+// A server that listens may always get another request, which may bring what those before it wait for.
+const isAlive = (listening) => listening || hostWork > 0 || [...waits].some((wait) => wait.refed) || workLeft(false);
 
-// Tells those who wait for something that has come, or cannot come any more; whether there was anybody.
+// Tells those who wait for something that has come, or cannot come any more; whether there was anybody. Of a request that
+// waits for nothing the host says so, when its time is over.
 function tellWatchers() {
   let any = false;
   for (const watcher of watchers) {

@@ -17,6 +17,7 @@ import process from './process.js';
 import readline from './readline.js';
 import stream, { consumers, promises as streamPromises, web } from './stream.js';
 import timers from '../loop/timers.js';
+import tty from './tty.js';
 import types from './types.js';
 import url from './url.js';
 import util from './util.js';
@@ -74,7 +75,7 @@ const modules = {
   'timers/promises': timers.promises,
   tls: unavailable.tls,
   trace_events: small.traceEvents,
-  tty: small.tty,
+  tty,
   url,
   util,
   'util/types': types,

@@ -7,6 +7,7 @@ import { createNotImplementedError } from '../lang/unavailable.js';
 import { invalidArgType } from '../lang/codes.js';
 import { readStdin, writeStdio } from '../wasi/stdio.js';
 import stream from './stream.js';
+import { asTerminal } from './tty.js';
 import { noteEnv } from '../snapshot/phase.js';
 
 const VERSION = '20.20.2';
@@ -82,7 +83,6 @@ function outputStream(fd) {
   out.fd = fd;
   out._type = 'pipe';
   out._isStdio = true;
-  out.isTTY = false;
   // Ending them would end the log.
   out.destroy = () => out;
   out.end = (chunk, encoding, done) => {
@@ -91,7 +91,7 @@ function outputStream(fd) {
     if (callback !== undefined) nextTick(callback);
     return out;
   };
-  return out;
+  return asTerminal(out, fd);
 }
 
 const lazily = (make) => {
@@ -109,10 +109,9 @@ function inputStream() {
     },
   });
   input.fd = 0;
-  input.isTTY = false;
   input.setRawMode = () => input;
   input.ref = input.unref = () => input;
-  return input;
+  return asTerminal(input, 0);
 }
 
 function emitWarning(warning, options, code) {

@@ -2,7 +2,6 @@
 import cryptoModule from './crypto.js';
 import fsModule from './fs.js';
 import osModule from './os.js';
-import stream from './stream.js';
 import { unavailableModule } from '../lang/unavailable.js';
 
 /** node:constants */
@@ -11,13 +10,6 @@ export const constants = {
   ...osModule.constants.signals,
   ...fsModule.constants,
   ...cryptoModule.constants,
-};
-
-/** node:tty: standard output is a pipe to the log. */
-export const tty = {
-  isatty: () => false,
-  ReadStream: class ReadStream extends stream.Readable {},
-  WriteStream: class WriteStream extends stream.Writable {},
 };
 
 /** node:v8 */

@@ -2,6 +2,9 @@
 import { getStdin } from 'wasi:cli/stdin@0.2.10';
 import { getStdout } from 'wasi:cli/stdout@0.2.10';
 import { getStderr } from 'wasi:cli/stderr@0.2.10';
+import { getTerminalStdin } from 'wasi:cli/terminal-stdin@0.2.10';
+import { getTerminalStdout } from 'wasi:cli/terminal-stdout@0.2.10';
+import { getTerminalStderr } from 'wasi:cli/terminal-stderr@0.2.10';
 
 import { whenReady } from '../loop/loop.js';
 import { readNow } from './streams.js';
@@ -23,6 +26,14 @@ export function writeStdio(fd, data) {
       return; // the log is gone; the app goes on, as it does with a closed pipe
     }
   }
+}
+
+const TERMINALS = [getTerminalStdin, getTerminalStdout, getTerminalStderr];
+
+/** Whether the standard stream `fd` is a terminal: that of who runs a one-off dyno. */
+export function isTerminal(fd) {
+  // What the host gives has no methods, and goes when it is collected.
+  return TERMINALS[fd]?.() !== undefined;
 }
 
 let stdin;
