@@ -18,20 +18,16 @@ use crate::{
     component,
     peers::Peer,
     process,
-    report::{self, Target, max_ms, median, percentile_ms},
+    report::{self, Target, max_ms, percentile_ms},
     server::{self, Server},
-    wrk,
+    wrk::{self, Contestant, Rounds},
 };
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Seconds of each round
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Rounds of each server, in turn
-    #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    #[command(flatten)]
+    rounds: Rounds,
     /// Cold apps, and starts of each peer
     #[arg(long, default_value_t = 20)]
     cold: u32,
@@ -64,15 +60,11 @@ const APP: &str = "express";
 const VARIABLES: [(&str, &str); 1] = [("WPAAS_WASI_P3", "1")];
 
 /// One of the servers.
-struct Contestant<'a> {
-    name: &'static str,
-    url: String,
-    host: String,
-    pid: u32,
+struct Entry<'a> {
+    server: Contestant,
     /// Memory before the load; what a process starts with is its own, a node's is all apps'.
     before: f64,
     cold: &'a Row,
-    runs: Vec<wrk::Run>,
 }
 
 /// Measures, prints the table, keeps it, and fails when a target is missed.
@@ -106,7 +98,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let workerd = Peer::start(workerd(worker.path(), port)?, port).await?;
     let one = |name, url, host, pid, cold| {
         let before = process::memory(pid)?.private_mib;
-        anyhow::Ok(Contestant { name, url, host, pid, before, cold, runs: Vec::new() })
+        anyhow::Ok(Entry { server: Contestant::new(name, url, host, pid), before, cold })
     };
     let local = || "localhost".to_owned();
     let mut all = vec![
@@ -117,17 +109,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         let pid = server.running.pid()?;
         all.push(one(way.name, server.url.clone(), Server::host(APP), pid, cold)?);
     }
-    for round in 0..=args.rounds {
-        for one in &mut all {
-            let time = Duration::from_secs(args.seconds);
-            let run = wrk::run(&one.url, &one.host, CONNECTIONS, time).await?;
-            // The first compiles, and starts dynos.
-            if round > 0 {
-                eprintln!("round {round}: {} {:.0}/s", one.name, run.per_second);
-                one.runs.push(run);
-            }
-        }
-    }
+    wrk::contest(all.iter_mut().map(|one| &mut one.server), CONNECTIONS, args.rounds).await?;
     let (mut text, mut targets) = table(&all)?;
     for (server, way) in servers.iter().zip(&WAYS) {
         parked(server, way.name, args.cold, &mut text).await?;
@@ -196,32 +178,29 @@ fn cold_names(count: u32) -> Vec<String> {
     (0..count).map(|number| format!("{APP}-{number}")).collect()
 }
 
-fn table(all: &[Contestant<'_>]) -> anyhow::Result<(String, Vec<Target>)> {
+fn table(all: &[Entry<'_>]) -> anyhow::Result<(String, Vec<Target>)> {
     let mut text = format!(
         "examples/node-express, `GET /`, which writes a line to the log. `wrk -t1 -c{CONNECTIONS}`, each server in turn, \
          medians. First request of a cold app: wpaas from the request (the node runs, the app does not), the peers \
          from the start of their process. Memory is what is not shared with files, after the load.\n\n\
          | server | requests/s | ÷ native | p50, p99 ms | cold p50, max ms | memory MiB |\n|---|---|---|---|---|---|\n"
     );
-    let rate = |one: &Contestant<'_>| median(one.runs.iter().map(|run| run.per_second));
-    let native = all.first().map_or(f64::NAN, rate);
-    for one in all {
+    let native = all.first().map_or(f64::NAN, |one| one.server.rate());
+    for Entry { server, before, cold } in all {
         let _ = writeln!(
             text,
-            "| {} | {:.0} | {:.2} | {:.2}, {:.2} | {:.1}, {:.1} | {:.0} (before: {:.0}) |",
-            one.name,
-            rate(one),
-            rate(one) / native,
-            median(one.runs.iter().map(|run| run.p50_ms)),
-            median(one.runs.iter().map(|run| run.p99_ms)),
-            percentile_ms(&one.cold.samples, 50.0),
-            max_ms(&one.cold.samples),
-            process::memory(one.pid)?.private_mib,
-            one.before,
+            "| {} | {:.0} | {:.2} | {} | {:.1}, {:.1} | {:.0} (before: {before:.0}) |",
+            server.name,
+            server.rate(),
+            server.rate() / native,
+            server.latency(),
+            percentile_ms(&cold.samples, 50.0),
+            max_ms(&cold.samples),
+            process::memory(server.pid)?.private_mib,
         );
     }
     let [.., snapshot, shared] = all else { bail!("no server") };
-    let cold = |of: &Contestant<'_>| percentile_ms(&of.cold.samples, 50.0);
+    let cold = |of: &Entry<'_>| percentile_ms(&of.cold.samples, 50.0);
     let targets = vec![
         Target::below("first request of a cold app, median", 60.0, cold(shared), "ms"),
         Target::below("the same from a snapshot", 10.0, cold(snapshot), "ms"),

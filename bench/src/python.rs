@@ -1,12 +1,7 @@
 //! Flask and Starlette on native Python and on wpaas: requests a second, the first request of a cold app with and
 //! without a snapshot, memory, and a deploy after a change of a line.
 
-use std::{
-    fmt::Write as _,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::ensure;
 use tempfile::TempDir;
@@ -18,20 +13,16 @@ use crate::{
     component,
     peers::Peer,
     process,
-    report::{self, Target, max_ms, median, median_ms, percentile_ms},
+    report::{self, Target, max_ms, median_ms, percentile_ms},
     server::{self, Server},
-    wrk,
+    wrk::{self, Contestant, Rounds},
 };
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Seconds of each round
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Rounds of each server, in turn
-    #[arg(long, default_value_t = 4)]
-    rounds: usize,
+    #[command(flatten)]
+    rounds: Rounds,
     /// Cold apps of each kind, and deploys
     #[arg(long, default_value_t = 10)]
     cold: u32,
@@ -41,19 +32,6 @@ pub(crate) struct Args {
 const CONNECTIONS: u32 = 8;
 /// Kinds of apps whose first request is measured, and what each may take in milliseconds.
 const KINDS: [(&str, f64); 2] = [("flask", 300.0), ("snapshot", 100.0)];
-
-/// One of the servers.
-struct Contestant {
-    name: &'static str,
-    url: String,
-    host: String,
-    pid: u32,
-    runs: Vec<wrk::Run>,
-    /// CPU time of its process while it was asked.
-    cpu: Duration,
-    /// The first of those that it is compared with.
-    peer: usize,
-}
 
 /// Measures, prints the table, keeps it, and fails when a target is missed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -141,39 +119,18 @@ async fn throughput(args: &Args, server: &Server) -> anyhow::Result<(String, Vec
             .await?,
         ),
     ];
-    let one = |name, url, host, pid, peer| Contestant {
-        name,
-        url,
-        host,
-        pid,
-        runs: Vec::new(),
-        cpu: Duration::ZERO,
-        peer,
-    };
     let mut all = Vec::new();
     for (name, peer) in &peers {
         // gunicorn's own process does not answer.
         let pid = child_of(peer.pid()?)?.unwrap_or(peer.pid()?);
-        let first = all.len() / 2 * 2;
-        all.push(one(*name, peer.url(), "localhost".to_owned(), pid, first));
+        all.push(Contestant::new(name, peer.url(), "localhost".to_owned(), pid));
     }
-    for (name, app, peer) in [("wpaas, Flask", "flask", 0), ("wpaas, Starlette", "starlette", 2)] {
+    for (name, app) in [("wpaas, Flask", "flask"), ("wpaas, Starlette", "starlette")] {
         server.scale(app, "web=0..1").await?;
-        all.push(one(name, server.url.clone(), Server::host(app), server.running.pid()?, peer));
+        let pid = server.running.pid()?;
+        all.push(Contestant::new(name, server.url.clone(), Server::host(app), pid));
     }
-    for round in 0..=args.rounds {
-        for one in &mut all {
-            let before = process::cpu(one.pid)?;
-            let time = Duration::from_secs(args.seconds);
-            let run = wrk::run(&one.url, &one.host, CONNECTIONS, time).await?;
-            // The first starts dynos.
-            if round > 0 {
-                eprintln!("round {round}: {} {:.0}/s", one.name, run.per_second);
-                one.cpu += process::cpu(one.pid)?.saturating_sub(before);
-                one.runs.push(run);
-            }
-        }
-    }
+    wrk::contest(&mut all, CONNECTIONS, args.rounds).await?;
     Ok(table(&all))
 }
 
@@ -190,21 +147,17 @@ fn table(all: &[Contestant]) -> (String, Vec<Target>) {
          process, for wpaas with the router.\n\n\
          | server | requests/s | ÷ first peer | p50, p99 ms | CPU µs/request |\n|---|---|---|---|---|\n"
     );
-    let rate = |one: &Contestant| median(one.runs.iter().map(|run| run.per_second));
     let mut targets = Vec::new();
     for one in all {
+        let flask = one.name.contains("gunicorn") || one.name.contains("Flask");
+        let first =
+            all.iter().find(|peer| peer.name.contains(if flask { "gunicorn" } else { "uvicorn" }));
+        let ratio = one.rate() / first.map_or(f64::NAN, Contestant::rate);
         let requests: f64 = one.runs.iter().map(|run| run.requests).sum();
-        let ratio = rate(one) / all.get(one.peer).map_or(f64::NAN, rate);
-        let _ = writeln!(
-            text,
-            "| {} | {:.0} | {ratio:.2} | {:.2}, {:.2} | {:.0} |",
-            one.name,
-            rate(one),
-            median(one.runs.iter().map(|run| run.p50_ms)),
-            median(one.runs.iter().map(|run| run.p99_ms)),
-            one.cpu.as_secs_f64() * 1e6 / requests,
-        );
-        if one.name == "wpaas, Flask" {
+        let cpu = one.cpu.as_secs_f64() * 1e6 / requests;
+        let (name, rate, latency) = (one.name, one.rate(), one.latency());
+        let _ = writeln!(text, "| {name} | {rate:.0} | {ratio:.2} | {latency} | {cpu:.0} |");
+        if name == "wpaas, Flask" {
             let what = "requests/s of Flask ÷ gunicorn's sync worker";
             targets.push(Target::at_least(what, 0.6, ratio));
         }

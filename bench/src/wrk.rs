@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
+use crate::{process, report::median};
+
 /// One run of wrk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
@@ -12,6 +14,70 @@ pub(crate) struct Run {
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+}
+
+/// How long each server is asked.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Rounds {
+    /// Seconds of each round
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Rounds of each server, in turn
+    #[arg(long, default_value_t = 4)]
+    rounds: usize,
+}
+
+/// One of the servers that are compared.
+#[derive(Debug)]
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    pub(crate) host: String,
+    pub(crate) pid: u32,
+    pub(crate) runs: Vec<Run>,
+    /// CPU time of its process while it was asked.
+    pub(crate) cpu: Duration,
+}
+
+impl Contestant {
+    /// One that was not asked yet.
+    pub(crate) fn new(name: &'static str, url: String, host: String, pid: u32) -> Self {
+        Self { name, url, host, pid, runs: Vec::new(), cpu: Duration::ZERO }
+    }
+
+    /// Requests a second, the median of its rounds.
+    pub(crate) fn rate(&self) -> f64 {
+        median(self.runs.iter().map(|run| run.per_second))
+    }
+
+    /// `p50, p99` in milliseconds, medians.
+    pub(crate) fn latency(&self) -> String {
+        let p50 = median(self.runs.iter().map(|run| run.p50_ms));
+        let p99 = median(self.runs.iter().map(|run| run.p99_ms));
+        format!("{p50:.2}, {p99:.2}")
+    }
+}
+
+/// Asks one after the other, in rounds. The first round does not count: it compiles, and starts dynos.
+pub(crate) async fn contest<'a>(
+    all: impl IntoIterator<Item = &'a mut Contestant>,
+    connections: u32,
+    rounds: Rounds,
+) -> anyhow::Result<()> {
+    let mut all: Vec<&mut Contestant> = all.into_iter().collect();
+    let time = Duration::from_secs(rounds.seconds);
+    for round in 0..=rounds.rounds {
+        for one in &mut all {
+            let before = process::cpu(one.pid)?;
+            let run = run(&one.url, &one.host, connections, time).await?;
+            if round > 0 {
+                eprintln!("round {round}: {} {:.0}/s", one.name, run.per_second);
+                one.cpu += process::cpu(one.pid)?.saturating_sub(before);
+                one.runs.push(run);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Asks `url` with `host` over `connections` for `time`. Any answer but 2xx is an error.

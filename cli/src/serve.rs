@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -24,6 +25,10 @@ use crate::{
     rendezvous::{self, Rendezvous},
     tls, wasi,
 };
+
+/// Tries to bind an address that is in use, and the time between two.
+const BIND_TRIES: u32 = 5;
+const BIND_REST: Duration = Duration::from_millis(500);
 
 /// Run the platform and a node
 ///
@@ -324,13 +329,24 @@ pub(crate) fn compiler(wasi: wasi::Args) -> anyhow::Result<Compiler> {
     Ok(Compiler::Process { program, args })
 }
 
-/// Binds an address, or says which option picks another.
+/// Binds an address, or says which option picks another. As nginx does, it tries for a while: a child that a killed
+/// server was about to start has its listeners until it runs a program of its own.
 pub(crate) async fn bind(
     address: SocketAddr,
     what: &str,
     option: &str,
 ) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+    let mut bound = TcpListener::bind(address).await;
+    for _ in 1..BIND_TRIES {
+        match &bound {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(BIND_REST).await;
+                bound = TcpListener::bind(address).await;
+            }
+            _ => break,
+        }
+    }
+    bound.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "{address} is in use by another program, so {what} cannot be served there; \
              choose another with {option}"

@@ -10,6 +10,7 @@ mod dynos;
 mod egress;
 mod fakes;
 pub(crate) mod harness;
+mod limits;
 mod login;
 mod logs;
 mod pages;

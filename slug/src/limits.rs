@@ -446,6 +446,9 @@ impl Limits {
 }
 
 #[cfg(test)]
+mod attacked;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod attach;
 mod authority;
 mod bad_input;
 mod buildpacks;

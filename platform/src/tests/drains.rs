@@ -8,7 +8,7 @@ use wpaas_slug::{
     log::{LogLine, LogSink, Source},
 };
 
-use super::harness::{Api, Server};
+use super::harness::Server;
 
 const DRAINS: &str = "/apps/demo/log-drains";
 
@@ -27,25 +27,11 @@ async fn frames(stream: &mut BufReader<TcpStream>, count: usize) -> Vec<String> 
     texts
 }
 
-/// Waits until a text is in the app's log.
-async fn logged(api: &Api, text: &str) -> String {
-    let waiting = async {
-        loop {
-            let log = api.log("demo").await.join("\n");
-            if log.contains(text) {
-                return log;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await;
-    waited.unwrap_or_else(|_| panic!("nobody says {text:?}"))
-}
-
 #[tokio::test]
 async fn drains_are_added_listed_and_removed() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = Limits { drains_per_app: 3, drains: 4, ..Limits::default() };
+    let limits =
+        Limits { drains_per_app: 3, drains: 4, drain_url_bytes: 2_000, ..Limits::default() };
     let server = Server::with(directory.path(), limits).await;
     let api = &server.api;
     for app in ["demo", "more"] {
@@ -88,7 +74,7 @@ async fn drains_are_added_listed_and_removed() {
         (url(1), "already been taken"),
         ("ftp://a.b".to_owned(), "syslog://HOST:PORT"),
         ("syslog://10.0.0.7:514".to_owned(), "10.0.0.7 is private"),
-        (format!("https://a.b/{}", "x".repeat(3_000)), "limit of 2048 bytes"),
+        (format!("https://a.b/{}", "x".repeat(3_000)), "limit of 2000 bytes"),
     ] {
         let said = api.refused("POST", DRAINS, json!({"url": bad}), 422).await;
         assert!(said.contains(text), "{said}");
@@ -158,7 +144,7 @@ async fn what_the_buffer_cannot_hold_is_counted_in_its_place() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("syslog://{}", socket.local_addr().unwrap());
     api.call("POST", DRAINS, Some(json!({"url": url})), (201, "log-drain")).await;
-    logged(api, "takes no lines, they wait: ").await;
+    api.logged("takes no lines, they wait: ").await;
     for n in 0..50 {
         let line = LogLine::now(app, Source::App, "web.1", format!("line {n}"));
         server.platform.inner.logplex.write(line);
@@ -183,6 +169,6 @@ async fn what_the_buffer_cannot_hold_is_counted_in_its_place() {
     assert_eq!(lost.iter().sum::<usize>() + lines, 51, "{got:?}");
     assert!((35..=41).contains(&lost.iter().sum::<usize>()), "{got:?}");
     // The app's log says so too, and why lines waited.
-    let log = logged(api, "takes lines again").await;
+    let log = api.logged("takes lines again").await;
     assert!(log.contains("heroku[logplex]: Error L10 (output buffer overflow): "), "{log}");
 }

@@ -1,6 +1,6 @@
 //! A running platform and its client.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
@@ -229,6 +229,21 @@ impl Api {
 
     pub(crate) async fn verification(&self, app: &str) -> Value {
         self.get(&format!("/apps/{app}/releases/verification"), "any").await
+    }
+
+    /// Waits until a text is in the log of `demo`, and returns the log.
+    pub(crate) async fn logged(&self, text: &str) -> String {
+        let waiting = async {
+            loop {
+                let log = self.log("demo").await.join("\n");
+                if log.contains(text) {
+                    return log;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        waited.unwrap_or_else(|_| panic!("nobody says {text:?}"))
     }
 
     /// The app's log so far, without times.

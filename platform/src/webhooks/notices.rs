@@ -125,7 +125,7 @@ impl Inner {
     ) -> Result<(), Error> {
         let include = notice.entity.name();
         if notice.data.to_string().len() > Limits::size(self.limits.webhook_data_bytes) {
-            notice.data = json!({"id": notice.data["id"]});
+            notice.data = json!({"id": notice.data.get("id")});
             notice.previous = json!({});
         }
         let payload = json!({

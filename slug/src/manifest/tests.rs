@@ -36,8 +36,19 @@ fn same_content_same_digest_whatever_the_order() {
 
 #[test]
 fn hostile_configs_are_refused() {
-    let limits = Limits { source_files: 3, slug_bytes: 100, ..Limits::default() };
+    let limits = Limits {
+        source_files: 3,
+        slug_bytes: 100,
+        process_types: 2,
+        programs: 2,
+        ..Limits::default()
+    };
+    let programs = ["a", "b", "c"].map(|name| (name.to_owned(), web().component));
+    let processes = ["a", "b", "c"].map(|name| (name.to_owned(), web()));
     let bad = [
+        SlugConfig { programs: programs.into(), ..config(vec![]) },
+        SlugConfig { processes: processes.into(), ..config(vec![]) },
+        SlugConfig { programs: [("a/b".to_owned(), web().component)].into(), ..config(vec![]) },
         config(vec![file("../a", b"1")]),
         config(vec![file("/etc/passwd", b"1")]),
         config(vec![file("a", b"1"), file("a", b"2")]),

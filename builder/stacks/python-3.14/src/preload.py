@@ -150,7 +150,8 @@ def load(directory: str, list_file: str, report_file: str) -> None:
         (builtins, "open", there.function(open)), (io, "open", there.function(io.open)),
         *((os, name, there.function(getattr(os, name))) for name in paths),
         (os, "urandom", _later), (random, "_urandom", _later), (random.Random, "__init__", _random),
-        (sys, "path", [*sys.path, SITE_PACKAGES]),
+        # Where componentize-py has put it is no place of a dyno.
+        (sys, "path", [*(path for path in sys.path if path != directory), SITE_PACKAGES]),
     ]
     left: list[str] = []
     variables = os.environ._data

@@ -35,10 +35,11 @@ fn derive_scrypt<'py>(
     py: Python<'py>,
     password: &[u8],
     salt: &[u8],
-    (log_n, r, p): (u8, u32, u32),
+    cost: (u8, u32, u32),
     length: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let refused = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
+    let (log_n, r, p) = cost;
     let params = scrypt::Params::new(log_n, r, p, scrypt::Params::RECOMMENDED_LEN)
         .map_err(|error| refused(&error))?;
     PyBytes::new_with(py, length, |key| {
