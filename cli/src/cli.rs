@@ -232,13 +232,13 @@ impl Command {
                 buildpacks::list(&Context::open(&args.target.server)?, &args).await
             }
             Self::BuildpacksSet(args) => {
-                buildpacks::set(&Context::open(&args.placed.target.server)?, &args).await
+                buildpacks::set(&Context::open(&args.placed.place.target.server)?, &args).await
             }
             Self::BuildpacksAdd(args) => {
-                buildpacks::add(&Context::open(&args.placed.target.server)?, &args).await
+                buildpacks::add(&Context::open(&args.placed.place.target.server)?, &args).await
             }
             Self::BuildpacksRemove(args) => {
-                buildpacks::remove(&Context::open(&args.target.server)?, &args).await
+                buildpacks::remove(&Context::open(&args.place.target.server)?, &args).await
             }
             Self::BuildpacksClear(args) => {
                 buildpacks::clear(&Context::open(&args.target.server)?, &args).await

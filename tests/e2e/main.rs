@@ -20,6 +20,7 @@ mod deploy;
 mod dev;
 mod drains;
 mod egress;
+mod git_limits;
 mod git_push;
 mod heroku_cli;
 mod https;

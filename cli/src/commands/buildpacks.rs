@@ -21,13 +21,9 @@ pub(crate) struct ListArgs {
     pub(crate) target: Target,
 }
 
-/// A buildpack and its place in the order.
+/// A place in the order, and what all that change it have.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Placed {
-    /// heroku/nodejs, heroku/python, wpaas/rust, wpaas/component, or the https:// address of a git repository
-    /// (#BRANCH) or .tgz file
-    #[arg(value_name = "BUILDPACK")]
-    buildpack: String,
+pub(crate) struct Place {
     /// Its place in the order, from 1
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     index: Option<u16>,
@@ -36,6 +32,17 @@ pub(crate) struct Placed {
     json: bool,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+/// A buildpack and its place.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Placed {
+    /// heroku/nodejs, heroku/python, wpaas/rust, wpaas/component, or the https:// address of a git repository
+    /// (#BRANCH) or .tgz file
+    #[arg(value_name = "BUILDPACK")]
+    buildpack: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// Set the first of an app's buildpacks, or the one at a place
@@ -68,14 +75,8 @@ pub(crate) struct RemoveArgs {
     /// Its name or address
     #[arg(value_name = "BUILDPACK", required_unless_present = "index", conflicts_with = "index")]
     buildpack: Option<String>,
-    /// Its place in the order, from 1
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    index: Option<u16>,
-    /// Print the others as JSON
-    #[arg(short, long)]
-    json: bool,
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) place: Place,
 }
 
 /// Remove all of an app's buildpacks: the next build finds out by itself
@@ -123,11 +124,11 @@ fn show(context: &Context, buildpacks: &[String]) -> anyhow::Result<()> {
 
 /// `wpaas buildpacks:set`
 pub(crate) async fn set(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
-    let Placed { buildpack, index, .. } = &args.placed;
-    let place = usize::from(index.unwrap_or(1)).saturating_sub(1);
-    change(context, &args.placed.target, args.placed.json, "set", |mut all| {
+    let Placed { buildpack, place } = &args.placed;
+    let at = usize::from(place.index.unwrap_or(1)).saturating_sub(1);
+    change(context, &place.target, place.json, "set", |mut all| {
         not_there(&all, buildpack)?;
-        match all.get_mut(place) {
+        match all.get_mut(at) {
             Some(old) => buildpack.clone_into(old),
             None => all.push(buildpack.clone()),
         }
@@ -138,12 +139,12 @@ pub(crate) async fn set(context: &Context, args: &SetArgs) -> anyhow::Result<()>
 
 /// `wpaas buildpacks:add`
 pub(crate) async fn add(context: &Context, args: &AddArgs) -> anyhow::Result<()> {
-    let Placed { buildpack, index, .. } = &args.placed;
-    change(context, &args.placed.target, args.placed.json, "added", |mut all| {
+    let Placed { buildpack, place } = &args.placed;
+    change(context, &place.target, place.json, "added", |mut all| {
         not_there(&all, buildpack)?;
         let end = all.len();
-        let place = index.map_or(end, |index| usize::from(index).saturating_sub(1).min(end));
-        all.insert(place, buildpack.clone());
+        let at = place.index.map_or(end, |index| usize::from(index).saturating_sub(1).min(end));
+        all.insert(at, buildpack.clone());
         Ok(all)
     })
     .await
@@ -151,8 +152,8 @@ pub(crate) async fn add(context: &Context, args: &AddArgs) -> anyhow::Result<()>
 
 /// `wpaas buildpacks:remove`
 pub(crate) async fn remove(context: &Context, args: &RemoveArgs) -> anyhow::Result<()> {
-    change(context, &args.target, args.json, "removed", |mut all| {
-        let place = match (&args.buildpack, args.index) {
+    change(context, &args.place.target, args.place.json, "removed", |mut all| {
+        let place = match (&args.buildpack, args.place.index) {
             (Some(name), _) => all.iter().position(|one| one == name),
             (None, index) => index.map(|index| usize::from(index).saturating_sub(1)),
         };
@@ -232,8 +233,12 @@ mod tests {
         .await
     }
 
+    fn place(index: Option<u16>) -> Place {
+        Place { index, json: false, target: target() }
+    }
+
     fn placed(buildpack: &str, index: Option<u16>) -> Placed {
-        Placed { buildpack: buildpack.to_owned(), index, json: false, target: target() }
+        Placed { buildpack: buildpack.to_owned(), place: place(index) }
     }
 
     #[tokio::test]
@@ -258,9 +263,7 @@ mod tests {
         }
         let removed = |buildpack: Option<&str>, index| RemoveArgs {
             buildpack: buildpack.map(str::to_owned),
-            index,
-            json: false,
-            target: target(),
+            place: place(index),
         };
         for args in [removed(Some("a"), None), removed(None, Some(1))] {
             let server = server(&["a", "b"]).await;
@@ -276,7 +279,7 @@ mod tests {
         let (context, _, _directory) = context(&server);
         let twice = add(&context, &AddArgs { placed: placed("a", None) }).await.unwrap_err();
         assert!(twice.is::<Usage>(), "{twice}");
-        let args = RemoveArgs { buildpack: None, index: Some(2), json: false, target: target() };
+        let args = RemoveArgs { buildpack: None, place: place(Some(2)) };
         let absent = remove(&context, &args).await.unwrap_err();
         assert!(absent.is::<Usage>(), "{absent}");
         assert!(server.lines().iter().all(|line| line.starts_with("GET ")));

@@ -60,31 +60,6 @@ async fn the_heroku_command_runs_one_off_dynos() {
     tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
     assert!(said.contains("sum 29"), "{said}");
 
-    // At a terminal, which script(1) makes: what is typed is echoed, and ^D ends it.
-    let line = format!("{} run -a once -- node sum.js", program().display());
-    let mut terminal = heroku.command("script", &["-qec", &line, "/dev/null"]);
-    let mut terminal = terminal
-        .env("HEROKU_API_KEY", heroku.server.token())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
-    let mut shown = String::new();
-    for (key, text) in [(&b""[..], ", run."), (b"xy\r", "xy\r\n"), (b"\x04", "sum 251")] {
-        keys.write_all(key).await.unwrap();
-        let waiting = async {
-            while !shown.contains(text) {
-                let mut buffer = [0; 1024];
-                let read = screen.read(&mut buffer).await.unwrap();
-                assert!(read > 0, "no {text:?} in {shown:?}");
-                shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
-        assert!(waited.is_ok(), "no {text:?} in {shown:?}");
-    }
-
     let detached = heroku.says("run:detached -a once -- node report.js 0 apart", &["run."]).await;
     assert!(detached.contains("[exit 0]"), "{detached}");
     heroku.server.log_has("once", "reporting 0,apart").await;
