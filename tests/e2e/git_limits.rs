@@ -131,3 +131,50 @@ async fn links_and_submodules_of_a_push_lead_nowhere() {
         assert_eq!(current(&server, "links").await, 2);
     }
 }
+
+/// A directory with a buildpack that never comes to an end.
+fn endless() -> Project {
+    let script = |text: &str| format!("#!/bin/sh\n{text}\n");
+    let detect = script("exit 0");
+    let compile = script("echo compiling; while :; do sleep 1; done");
+    let files = [("endless/bin/detect", &*detect), ("endless/bin/compile", &*compile)];
+    let project = Project::new(files);
+    for (file, _) in files {
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(project.path().join(file), executable).unwrap();
+    }
+    project
+}
+
+#[tokio::test]
+async fn a_push_that_takes_too_long_is_refused_and_makes_room_for_others() {
+    let buildpacks = endless();
+    let directory = buildpacks.path().to_str().unwrap();
+    let limits =
+        [("WPAAS_LIMIT_GIT_REQUEST_MS", "3000"), ("WPAAS_LIMIT_CONCURRENT_GIT_REQUESTS", "1")];
+    let server = Server::start_with(&["--buildpack-dir", directory], &limits).await;
+    server.run(&["create", "slow"]).await.ok();
+    server.run(&["buildpacks:set", &format!("{directory}/endless"), "-a", "slow"]).await.ok();
+    let project = Project::new([("note.txt", "x")]);
+    commit(project.path()).await;
+    remote(&server, project.path(), "slow").await;
+    let mut push = command(project.path(), &["push", "wpaas", "main"]);
+    let mut push = push.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut stderr = push.stderr.take().unwrap();
+    while !said.contains("compiling") {
+        let mut chunk = [0; 1024];
+        let read = tokio::io::AsyncReadExt::read(&mut stderr, &mut chunk).await.unwrap();
+        assert!(read > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&chunk[..read]));
+    }
+    // Nobody else has a place meanwhile.
+    git(project.path(), &["ls-remote", "wpaas"]).await.fails("429");
+    tokio::io::AsyncReadExt::read_to_string(&mut stderr, &mut said).await.unwrap();
+    assert!(!push.wait().await.unwrap().success());
+    assert!(said.contains("The push took longer than 3 seconds"), "{said}");
+    assert!(said.contains("Push rejected to slow"), "{said}");
+    git(project.path(), &["push", "wpaas", "main:kept"]).await.ok();
+    let refs = git(project.path(), &["ls-remote", "wpaas"]).await.ok();
+    assert!(refs.contains("refs/heads/kept") && !refs.contains("refs/heads/main"), "{refs}");
+}

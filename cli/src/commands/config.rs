@@ -255,12 +255,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_given_twice_changes_nothing() {
+    async fn what_is_no_pair_or_is_given_twice_changes_nothing() {
         let server = platform().await;
         let (context, _streams, _directory) = context(&server);
-        let vars = vec!["A=1".into(), "A=2".into()];
-        let args = SetArgs { vars, json: false, target: target() };
-        assert!(set(&context, &args).await.unwrap_err().is::<Usage>());
+        for vars in [vec!["A=1", "A=2"], vec!["A"], vec!["A=1", "=2"]] {
+            let vars = vars.into_iter().map(Into::into).collect();
+            let args = SetArgs { vars, json: false, target: target() };
+            assert!(set(&context, &args).await.unwrap_err().is::<Usage>());
+        }
         assert!(server.lines().is_empty());
     }
 

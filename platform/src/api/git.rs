@@ -11,8 +11,12 @@ use axum::{
 };
 use futures::StreamExt as _;
 use serde::Deserialize;
-use tokio::{io::AsyncWriteExt as _, process::Child, sync::OwnedSemaphorePermit};
-use tokio_util::io::ReaderStream;
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::Child,
+    sync::{OwnedSemaphorePermit, oneshot},
+};
+use tokio_util::{io::ReaderStream, sync::CancellationToken};
 use wpaas_slug::Limits;
 
 use super::extract::Params;
@@ -98,8 +102,7 @@ pub(super) async fn receive(
     let body = request.into_body().into_data_stream();
     let answered = ctx.push(Push { app, user }, body).await?;
     let body = futures::stream::unfold((answered, place), |(mut answered, place)| async move {
-        let chunk = answered.recv().await?;
-        Some((Ok::<_, std::io::Error>(chunk), (answered, place)))
+        Some((answered.recv().await?, (answered, place)))
     });
     Ok(answer("application/x-git-receive-pack-result", Body::from_stream(body)))
 }
@@ -174,7 +177,8 @@ fn announcement(service: &str) -> Bytes {
     format!("{:04x}{line}0000", line.len() + 4).into()
 }
 
-/// What git prints, as long as somebody reads it, and no longer than a request of git's may take: then it is ended.
+/// What git prints, as long as somebody reads it, and no longer than a request of git's may take: then it is ended,
+/// and so is the connection, since a client of git's waits for ever when an answer ends too soon.
 fn output(
     ctx: &Ctx,
     mut child: Child,
@@ -183,11 +187,25 @@ fn output(
     let stdout = child.stdout.take().ok_or(Error::Stopping)?;
     // Nobody reads what it says on the side.
     drop(child.stderr.take());
-    let output = ReaderStream::new(stdout).map(move |chunk| {
-        let _held = (&child, &place);
-        chunk
+    let patience = patience(&ctx.limits);
+    let gone = CancellationToken::new();
+    let reader = gone.clone().drop_guard();
+    let (ended, end) = oneshot::channel();
+    // Not in the stream, which nobody polls while its client reads nothing.
+    tokio::spawn(async move {
+        let _held = place;
+        tokio::select! {
+            status = child.wait() => drop(ended.send(status)),
+            () = tokio::time::sleep(patience) => {}
+            () = gone.cancelled() => {}
+        }
     });
-    Ok(output.take_until(tokio::time::sleep(patience(&ctx.limits))))
+    let cut = move |end: Result<_, _>| {
+        let _held = &reader;
+        let cut = end.is_err().then(|| Err(std::io::Error::other("the request took too long")));
+        futures::future::ready(cut)
+    };
+    Ok(ReaderStream::new(stdout).chain(futures::stream::once(end).filter_map(cut)))
 }
 
 fn answer(kind: &str, body: Body) -> Response {

@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdout, Command},
     sync::mpsc,
+    time::Instant,
 };
 use wpaas_slug::Limits;
 
@@ -48,7 +49,7 @@ impl Inner {
         self: &Ctx,
         push: Push,
         body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    ) -> Result<mpsc::Receiver<Bytes>, Error> {
+    ) -> Result<mpsc::Receiver<std::io::Result<Bytes>>, Error> {
         let repository = self.open_repository(push.app.id).await?;
         let limit = self.limits.git_repository_bytes;
         if self.repository_bytes(repository.clone()).await > limit {
@@ -75,33 +76,52 @@ impl Inner {
             .stdin(Stdio::piped());
         let mut child = spawn(command)?;
         let (answer, answered) = mpsc::channel(CHUNKS);
-        feed(&mut child, body, Limits::ms(self.limits.idle_ms));
+        let idle = Limits::ms(self.limits.idle_ms);
+        feed(&mut child, body, idle);
         let inner = self.clone();
         self.builds.tasks.spawn(async move {
-            let received = inner.receive_push(push, &repository, child, hook, answer);
-            match tokio::time::timeout(patience(&inner.limits), received).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("a push failed: {error}"),
-                Err(_) => tracing::warn!("a push took too long"),
+            let until = Instant::now() + patience(&inner.limits);
+            let received = inner.receive_push(push, &repository, child, hook, until, &answer);
+            // git is told first that it took too long, and ends by itself.
+            let received = tokio::time::timeout_at(until + idle, received).await;
+            let failed = match &received {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("it took too long".to_owned()),
+            };
+            if let Some(why) = failed {
+                tracing::warn!("a push failed: {why}");
+                // A client of git's waits for ever when an answer ends before git's own end of it. This one breaks off.
+                let broken = answer.send(Err(std::io::Error::other(why)));
+                let _ = tokio::time::timeout(idle, broken).await;
+            }
+            drop(answer);
+            if let Ok(Ok(Some(_turn))) = received
+                && let Err(error) = inner.tidy(&repository).await
+            {
+                tracing::warn!("a repository is not tidied: {error}");
             }
         });
         Ok(answered)
     }
 
+    /// Returns when git has ended. What is returned keeps other pushes of the app from being decided; none when this
+    /// one was not either.
     async fn receive_push(
         self: &Ctx,
         push: Push,
         repository: &Path,
         mut child: Child,
         hook: Hook,
-        answer: mpsc::Sender<Bytes>,
-    ) -> Result<(), Error> {
+        until: Instant,
+        answer: &mpsc::Sender<std::io::Result<Bytes>>,
+    ) -> Result<Option<AppLock>, Error> {
         let printed = print(child.stdout.take(), answer);
         let stderr = child.stderr.take();
         // Held until git has moved the refs.
         let decided = async {
             let (asked, directory) = hook.asked().await?;
-            let turn = self.decide(&push, repository, asked).await?;
+            let turn = self.decide(&push, repository, asked, until).await?;
             Ok::<_, Error>((turn, directory))
         };
         let ended = async {
@@ -124,18 +144,17 @@ impl Inner {
         if !said.is_empty() || !status.success() {
             tracing::info!(app = %push.app.name, %status, "git receive-pack: {said}");
         }
-        if held.is_some() {
-            self.tidy(repository).await?;
-        }
-        Ok(())
+        Ok(held.map(|(turn, _)| turn))
     }
 
-    /// Answers the hook. What is returned keeps other pushes of the app from being decided.
+    /// Answers the hook, by `until` if the app has no other push by then. What is returned keeps other pushes of the
+    /// app from being decided.
     async fn decide(
         self: &Ctx,
         push: &Push,
         repository: &Path,
         asked: Asked,
+        until: Instant,
     ) -> Result<AppLock, Error> {
         let Asked { quarantine, updates, mut answer } = asked;
         let mut turn = std::pin::pin!(self.pushes.app(push.app.id));
@@ -147,7 +166,16 @@ impl Inner {
             }
         };
         let source = Source { repository, quarantine };
-        let accepted = match self.accept(push, &source, &updates, &mut answer).await {
+        let accepted = self.accept(push, &source, &updates, &mut answer);
+        let accepted = tokio::time::timeout_at(until, accepted).await.unwrap_or_else(|_| {
+            let seconds = patience(&self.limits).as_secs();
+            Err(Error::Invalid(format!(
+                "The push took longer than {seconds} seconds. A build that has begun goes on by itself: \
+                 `wpaas releases -a {}` shows what it made.",
+                push.app.name
+            )))
+        });
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 let text = match &error {
@@ -309,13 +337,13 @@ fn feed<E: std::fmt::Display + Send + 'static>(
 }
 
 /// Sends git's output on until it ends, and goes on reading it when nobody takes it.
-async fn print(stdout: Option<ChildStdout>, answer: mpsc::Sender<Bytes>) {
+async fn print(stdout: Option<ChildStdout>, answer: &mpsc::Sender<std::io::Result<Bytes>>) {
     let Some(mut stdout) = stdout else { return };
     loop {
         let mut chunk = bytes::BytesMut::with_capacity(CHUNK_BYTES);
         match stdout.read_buf(&mut chunk).await {
             Ok(1..) => {
-                let _ = answer.send(chunk.freeze()).await;
+                let _ = answer.send(Ok(chunk.freeze())).await;
             }
             Ok(0) | Err(_) => return,
         }

@@ -9,12 +9,10 @@ use super::Limits;
 
 /// Limits that no test sets, and why. Whoever writes a test takes its limit from here.
 const WITHOUT: &[(&str, &str)] = &[
-    ("git_request_ms", "unfinished: the test with an endless build hung and was taken out"),
-    ("concurrent_git_requests", "unfinished: it was part of that test"),
     ("toolchain_ms", "toolchains are installed before the tests"),
     ("code_bytes", "the cache of machine code is shared by all tests"),
     ("code_keep_days", "the cache of machine code is shared by all tests"),
-    ("buildpacks_per_app", "tests use the default: eleven are refused"),
+    ("buildpacks_per_app", "tests use the default"),
     ("concurrent_logins", "a semaphore, as that of concurrent_builds"),
     ("dyno_table_elements", "wasmtime's, as memory is"),
     ("path_bytes", "tests use the default"),
