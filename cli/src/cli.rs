@@ -331,7 +331,6 @@ mod tests {
         for line in [
             "wpaas",
             "wpaas frobnicate",
-            "wpaas config:set =1",
             "wpaas config:set",
             "wpaas config:get",
             "wpaas egress:allow",

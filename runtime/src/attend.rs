@@ -134,10 +134,8 @@ mod tests {
         let mut attend = Attend::new(guest, Arc::clone(&exchange), &lanes, pace);
         if leave {
             let outcome = (&mut attend).now_or_never();
-            assert!(
-                outcome.is_none() || pace != Pace::Quick,
-                "elsewhere it may have ended already"
-            );
+            let here = pace == Pace::Quick && cpu <= COMPUTES;
+            assert!(outcome.is_none() || !here, "elsewhere it may have ended already");
             drop(attend);
             while seen.lock().len() < 2 {
                 tokio::task::yield_now().await;

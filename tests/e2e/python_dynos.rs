@@ -5,7 +5,7 @@ use std::cell::Cell;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{
-    run::types,
+    run::types_to_wpaas,
     support::{PATIENCE, Project, Server, apps::apps},
 };
 
@@ -101,7 +101,7 @@ async fn python_is_interactive_at_a_terminal_and_reads_its_input_elsewhere() {
     let server = Server::start().await;
     shop(&server).await;
     let keys = [&b"6*7\r"[..], b"import shop; shop.GREETING\r", b"\x04"];
-    types(&server, "python", &keys, &["\n42\r\n", "'hello'\r\n", ""], 0).await;
+    types_to_wpaas(&server, "python", &keys, &["\n42\r\n", "'hello'\r\n", ""], 0).await;
     let mut child = server
         .command(&["run", "-a", "app", "--", "python", "-"])
         .stdin(std::process::Stdio::piped())

@@ -96,23 +96,35 @@ async fn at_a_terminal_keys_are_echoed_and_control_c_ends_the_command() {
         (&[&b"ab\x7fc\r"[..], b"\x04"][..], &["ab\x08 \x08c\r\n", "206 true\r\n"][..], 0),
         (&[b"\x03"], &["^C\r\n"], 130),
     ] {
-        types(&server, "node sum.js", keys, shown, status).await;
+        types_to_wpaas(&server, "node sum.js", keys, shown, status).await;
     }
 }
 
-/// Runs a command of the app `app` at a terminal, where each of `keys` is pressed when what was pressed before shows.
-pub(super) async fn types(
+/// Runs a command of the app `app` by `wpaas run` at a terminal, as [`types`].
+pub(super) async fn types_to_wpaas(
     server: &Server,
     command: &str,
     keys: &[&[u8]],
     shown: &[&str],
     status: i32,
 ) {
+    let line = format!("{} run -a app {command}", super::support::wpaas().display());
+    types(&server.command(&[]), &line, ", up", keys, shown, status).await;
+}
+
+/// Runs a line at a terminal with the environment of `like`. When the screen has `ready` and whenever what was pressed
+/// before shows, each of `keys` is pressed.
+pub(super) async fn types(
+    like: &tokio::process::Command,
+    line: &str,
+    ready: &str,
+    keys: &[&[u8]],
+    shown: &[&str],
+    status: i32,
+) {
     // `script` of util-linux gives the command a terminal.
-    let wpaas = super::support::wpaas();
-    let command = format!("{} run -a app {command}; echo status $?", wpaas.display());
-    let mut child = server
-        .command(&[])
+    let line = format!("{line}; echo status $?");
+    let mut child = like
         .as_std()
         .get_envs()
         .fold(tokio::process::Command::new("script"), |mut script, (name, value)| {
@@ -122,7 +134,7 @@ pub(super) async fn types(
             };
             script
         })
-        .args(["-qec", &command, "/dev/null"])
+        .args(["-qec", &line, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -143,7 +155,7 @@ pub(super) async fn types(
         let waited = tokio::time::timeout(super::support::PATIENCE, waiting).await;
         assert!(waited.is_ok(), "no {text:?} in {screen:?}");
     };
-    until(&mut screen, ", up").await;
+    until(&mut screen, ready).await;
     for (key, shown) in keys.iter().zip(shown) {
         stdin.write_all(key).await.unwrap();
         until(&mut screen, shown).await;

@@ -5,7 +5,10 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Heroku, finish, program};
-use crate::support::{PATIENCE, Project};
+use crate::{
+    run::types,
+    support::{PATIENCE, Project},
+};
 
 /// Deploys an app with a few commands.
 async fn deploy(heroku: &Heroku, app: &str) {
@@ -20,7 +23,7 @@ async fn deploy(heroku: &Heroku, app: &str) {
         (
             "sum.js",
             "let sum = 0; process.stdin.on('data', (chunk) => { for (const byte of chunk) sum += byte; });
-             process.stdin.on('end', () => console.log('sum', sum));",
+             process.stdin.on('end', () => console.log('sum', sum, process.stdout.isTTY === true));",
         ),
     ]);
     heroku.server.deploy(project.path(), app).await;
@@ -58,7 +61,12 @@ async fn the_heroku_command_runs_one_off_dynos() {
     let mut said = String::new();
     let read = piped.stdout.as_mut().unwrap().read_to_string(&mut said);
     tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
-    assert!(said.contains("sum 29"), "{said}");
+    assert!(said.contains("sum 294 false"), "{said}");
+
+    // At a terminal, whose keys are echoed and which the dyno sees.
+    let line = format!("{} run -a once --exit-code -- node sum.js", program().display());
+    let keys = [&b"ab\x7fc\r"[..], b"\x04"];
+    types(&heroku.heroku(""), &line, "up, run.", &keys, &["ab\x08 \x08c", "sum 206 true"], 0).await;
 
     let detached = heroku.says("run:detached -a once -- node report.js 0 apart", &["run."]).await;
     assert!(detached.contains("[exit 0]"), "{detached}");
