@@ -108,9 +108,8 @@ async fn what_cannot_be_in_a_snapshot_ends_the_build() {
         project.write("wpaas.toml", "snapshot = true\n");
         server.run(&["deploy", project.path().to_str().unwrap(), "-a", "app"]).await.fails(1, says);
     }
-    let python = Project::new([("requirements.txt", ""), ("Procfile", "web: python app.py")]);
-    python.write("app.py", "");
-    python.write("wpaas.toml", "\nsnapshot = true\n");
-    let says = "wpaas.toml line 2: there are no snapshots of Python apps";
-    server.run(&["deploy", python.path().to_str().unwrap(), "-a", "app"]).await.fails(1, says);
+    let rust = Project::copy_of("rust-hello");
+    rust.write("wpaas.toml", "\nsnapshot = true\n");
+    let says = "wpaas.toml line 2: there are no snapshots of Rust apps";
+    server.run(&["deploy", rust.path().to_str().unwrap(), "-a", "app"]).await.fails(1, says);
 }
