@@ -46,18 +46,23 @@ struct Way {
     name: &'static str,
     /// Its `wpaas.toml`.
     settings: &'static str,
+    /// Of the server.
+    variables: &'static [(&'static str, &'static str)],
 }
 
 /// The last is what an app gets that chooses nothing.
 const WAYS: [Way; 3] = [
-    Way { name: "wpaas, QuickJS", settings: "[node]\nengine = \"quickjs\"\n" },
-    Way { name: "wpaas, snapshot", settings: "snapshot = true\n" },
-    Way { name: "wpaas", settings: "" },
+    Way {
+        name: "wpaas, QuickJS",
+        settings: "[node]\nengine = \"quickjs\"\n",
+        // Its component is one of WASI 0.3.
+        variables: &[("WPAAS_WASI_P3", "1")],
+    },
+    Way { name: "wpaas, snapshot", settings: "snapshot = true\n", variables: &[] },
+    Way { name: "wpaas", settings: "", variables: &[] },
 ];
 /// The app's name; those that are cold have a number after it.
 const APP: &str = "express";
-/// QuickJS' component is one of WASI 0.3.
-const VARIABLES: [(&str, &str); 1] = [("WPAAS_WASI_P3", "1")];
 
 /// One of the servers.
 struct Entry<'a> {
@@ -87,8 +92,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     .await?;
 
     let mut servers = Vec::new();
-    for (_, home, _) in &ours {
-        servers.push(Server::start(home, &VARIABLES).await?);
+    for (way, home, _) in &ours {
+        servers.push(Server::start(home, way.variables).await?);
     }
     let mut native = Command::new("node");
     let port = process::free_port()?;
@@ -157,7 +162,7 @@ fn workerd(worker: &Path, port: u16) -> anyhow::Result<Command> {
 impl Way {
     /// The app, and the same under `count` more names.
     async fn deploy(&self, home: &Arc<TempDir>, app: &App, count: u32) -> anyhow::Result<()> {
-        let server = Server::start(home, &VARIABLES).await?;
+        let server = Server::start(home, self.variables).await?;
         std::fs::write(app.path().join("wpaas.toml"), self.settings)?;
         cold::copies(&server, APP, app.path(), count).await?;
         server.running.kill().await
@@ -165,7 +170,8 @@ impl Way {
 
     /// First requests of apps of a node that has just started; what they share was used before.
     async fn cold(&self, home: &Arc<TempDir>, count: u32) -> anyhow::Result<Row> {
-        cold::sample(home, self.name, &VARIABLES, &cold::names(APP, count), Some(APP), false).await
+        cold::sample(home, self.name, self.variables, &cold::names(APP, count), Some(APP), false)
+            .await
     }
 }
 
